@@ -1,0 +1,142 @@
+"""The main path: retrieve, generate, decide, score, log. Each step of ``Answerer.ask`` is one of the README's."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from rag.errors import Busy
+from rag.generators.generator import Generation, Generator
+from rag.records import Answer, Hit
+from rag.retriever import Retriever, SearchResult
+from rag.scoring.scorer import Judged, Scorer
+from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
+from rag.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskOptions:
+    """How a question is to be answered.
+
+    abstain: withhold answers whose confidence is below the threshold.
+    evaluation_run_id: the evaluation that asks; its answers stay out of the review views.
+    """
+
+    top_k: int
+    filters: Mapping[str, str]
+    abstain: bool = True
+    evaluation_run_id: int | None = None
+
+
+class Answerer:
+    """Answers questions and logs every one of them. Safe to share between threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        retriever: Retriever,
+        generator: Generator,
+        scorers: Sequence[Scorer],
+        *,
+        abstain_below: float | None,
+        max_concurrent: int,
+    ) -> None:
+        """``abstain_below`` None takes the generator's own threshold; ``max_concurrent`` questions may be in work."""
+        self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
+        self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
+        self._places = threading.BoundedSemaphore(max_concurrent)
+        # One question at a time uses all cores; two at once would only take turns, and each wait for both.
+        self._generating = threading.Lock()
+
+    def ask(self, question: str, *, collection: str, options: AskOptions) -> Answer:
+        """Answer a question from a collection.
+
+        Raises:
+            InvalidInput: the question or an option is wrong; see ``Retriever.search``.
+            NotFound: there is no such collection.
+            Busy: ``max_concurrent_answers`` questions are in work already.
+            StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
+        """
+        with self._place():
+            found = self._retriever.search(
+                question, collection=collection, top_k=options.top_k, filters=options.filters
+            )
+            return self.answer_from(question, found, options=options)
+
+    def answer_from(self, question: str, found: SearchResult, *, options: AskOptions) -> Answer:
+        """Answer a question from hits that are there already."""
+        started = time.perf_counter()
+        with self._generating:
+            generation = self._generator.generate(question, found.hits)
+        generated = time.perf_counter()
+        hits = _by_relevance(found.hits, generation)
+        abstained = not generation.answer or (options.abstain and generation.confidence < self._abstain_below)
+        scores = self._score(question, found, generation, hits)
+        scored = time.perf_counter()
+        timings = {
+            **found.timings_ms,
+            "read": (generated - started) * 1000,
+            "score": (scored - generated) * 1000,
+        }
+        new = NewAnswer(
+            collection_id=found.collection.id,
+            question=question,
+            answer="" if abstained else generation.answer,
+            abstained=abstained,
+            confidence=generation.confidence,
+            citations=() if abstained else generation.citations,
+            passages=hits,
+            scores=scores,
+            model=self._generator.name,
+            model_sha256=self._generator.weights_sha256,
+            embedding_model=found.collection.embedding_model,
+            index_change_id=found.change_id,
+            settings={
+                "top_k": options.top_k,
+                "filters": dict(options.filters),
+                "abstain": options.abstain,
+                "abstain_below": self._abstain_below,
+                **self._retriever.settings,
+                **self._generator.settings,
+            },
+            timings_ms={**timings, "total": sum(timings.values())},
+            evaluation_run_id=options.evaluation_run_id,
+        )
+        with self._database.write() as session:
+            return get_answer(session, insert_answer(session, new)).answer
+
+    def _score(
+        self, question: str, found: SearchResult, generation: Generation, hits: tuple[Hit, ...]
+    ) -> tuple[Score, ...]:
+        judged = Judged(
+            question=question,
+            question_vector=found.vector,
+            citations=generation.citations,
+            confidence=generation.confidence,
+            hits=hits,
+        )
+        values = [(scorer, scorer.score(judged)) for scorer in self._scorers]
+        return tuple(
+            Score(metric=scorer.metric, value=value, scorer="rag", scorer_version=scorer.version)
+            for scorer, value in values
+            if value is not None
+        )
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise Busy("Too many questions are in work; try again in a moment (setting: max_concurrent_answers).")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+def _by_relevance(hits: Sequence[Hit], generation: Generation) -> tuple[Hit, ...]:
+    """The hits with their relevance, most relevant first: the reader's own reranking."""
+    judged = [
+        replace(hit, scores=replace(hit.scores, relevance=relevance))
+        for hit, relevance in zip(hits, generation.relevance, strict=True)
+    ]
+    return tuple(sorted(judged, key=lambda hit: -(hit.scores.relevance or 0.0)))

@@ -1,0 +1,192 @@
+"""From settings to the wired parts: the only place where they are put together. ``rag.open()`` leads here."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import faiss
+import torch
+
+from rag.answerer import Answerer, AskOptions
+from rag.config import Settings, load_settings
+from rag.generators.reader_generator import ReaderGenerator
+from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder, quiet_model_loading
+from rag.index.index_set import IndexSet
+from rag.ingest.pipeline import Ingester, OnProgress, silent
+from rag.ingest.preparation import Preparer
+from rag.ingest.report import IngestionReport
+from rag.ingest.storing import Labels
+from rag.reader.checkpoint import SHIPPED_WEIGHTS
+from rag.reader.input_format import ReaderTokenizer
+from rag.reader.reader import Reader, ReaderMode
+from rag.records import Answer, Hit, Origin, SearchMode
+from rag.retriever import Retriever
+from rag.scoring.answer_relevancy import AnswerRelevancy
+from rag.scoring.confidence import Confidence
+from rag.scoring.context_precision import ContextPrecision
+from rag.store.collections import get_collection
+from rag.store.database import Database
+from rag.store.migrate import require_current
+
+DEFAULT_COLLECTION = "default"
+
+
+class Rag:
+    """The whole service in one object. Parts that load models are made when first used, and kept.
+
+    Safe to share between threads once made. Use it as a context manager, or call ``close``.
+    """
+
+    def __init__(self, settings: Settings, *, reader_mode: ReaderMode = "combined") -> None:
+        """Open the database.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, or is not migrated to this version.
+        """
+        self.settings = settings
+        self._reader_mode = reader_mode
+        if settings.num_threads:
+            torch.set_num_threads(settings.num_threads)
+            faiss.omp_set_num_threads(settings.num_threads)
+        self.database = Database(settings.resolved_database_url)
+        require_current(self.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the indexes and the database."""
+        if "indexes" in self.__dict__:
+            self.indexes.close()
+        self.database.dispose()
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model."""
+        quiet_model_loading()
+        return Embedder(
+            self.settings.embedding_model,
+            dtype=choose_dtype(self.settings.embedding_dtype),
+            batch_size=self.settings.embedding_batch_size,
+        )
+
+    @cached_property
+    def indexes(self) -> IndexSet:
+        """The indexes of all collections."""
+        return IndexSet(self.database, self.embedder, self.settings.index_dir)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """Hybrid search."""
+        return Retriever(
+            self.database,
+            self.embedder,
+            self.indexes,
+            num_candidates=self.settings.num_candidates,
+            keyword_weight=self.settings.keyword_weight,
+            max_top_k=self.settings.max_top_k,
+            max_question_chars=self.settings.max_question_chars,
+        )
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """The main path."""
+        reader = Reader.load(
+            self.settings.reader_weights or SHIPPED_WEIGHTS,
+            model_folder(CARRIED_MODEL),
+            dtype=choose_dtype(self.settings.reader_dtype),
+        )
+        return Answerer(
+            self.database,
+            self.retriever,
+            ReaderGenerator(reader, mode=self._reader_mode),
+            [Confidence(), AnswerRelevancy(self.embedder), ContextPrecision()],
+            abstain_below=self.settings.abstain_below,
+            max_concurrent=self.settings.max_concurrent_answers,
+        )
+
+    @cached_property
+    def ingester(self) -> Ingester:
+        """The ingestion pipeline."""
+        preparer = Preparer(
+            self.embedder,
+            ReaderTokenizer.load(model_folder(CARRIED_MODEL)),
+            passage_tokens=self.settings.passage_tokens,
+        )
+        return Ingester(self.database, preparer, self.settings)
+
+    def ingest(
+        self,
+        *paths: str | Path,
+        collection: str = DEFAULT_COLLECTION,
+        tags: Mapping[str, str] | None = None,
+        origin: Origin = "real",
+        prune: bool = False,
+        dry_run: bool = False,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``."""
+        report = self.ingester.ingest(
+            [Path(path) for path in paths],
+            collection=collection,
+            labels=Labels(tags=tags or {}, origin=origin),
+            prune=prune,
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+        if not dry_run:
+            self.save_index(collection)
+        return report
+
+    def save_index(self, collection: str) -> None:
+        """Bring a collection's index level with SQL and write a snapshot of it."""
+        with self.database.read() as session:
+            found = get_collection(session, collection)
+        index = self.indexes.get(found)
+        index.refresh()
+        index.save()
+
+    def search(
+        self,
+        query: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        mode: SearchMode = "hybrid",
+        top_k: int | None = None,
+        filters: Mapping[str, str] | None = None,
+    ) -> Sequence[Hit]:
+        """The best passages for a query. See ``Retriever.search``."""
+        return self.retriever.search(
+            query,
+            collection=collection,
+            mode=mode,
+            top_k=self.settings.top_k if top_k is None else top_k,
+            filters=filters,
+        ).hits
+
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        top_k: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        abstain: bool = True,
+    ) -> Answer:
+        """Answer a question, and log it. See ``Answerer.ask``."""
+        options = AskOptions(
+            top_k=self.settings.top_k if top_k is None else top_k, filters=filters or {}, abstain=abstain
+        )
+        return self.answerer.ask(question, collection=collection, options=options)
+
+
+def open_rag(settings: Settings | None = None) -> Rag:
+    """Open the service with these settings, or with those of the environment and ``rag.toml``."""
+    return Rag(settings or load_settings())

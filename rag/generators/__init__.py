@@ -1,0 +1,1 @@
+"""What turns a question and passages into an answer with citations, behind one protocol."""

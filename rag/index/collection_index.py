@@ -1,0 +1,202 @@
+"""The two indexes of one collection, kept level with SQL.
+
+SQL is the truth; what is here can be deleted at any time. At start the newest good snapshot is loaded and the
+``index_changes`` after it are replayed; with no good snapshot both indexes are rebuilt from the passages and the
+embeddings in SQL. Before each search, changes that any process has committed since are replayed, so that what was
+added is found, and what was removed is not, at once.
+"""
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import IndexDamaged
+from rag.index.fusion import fuse
+from rag.index.keyword import KeywordEntry, KeywordIndex
+from rag.index.snapshots import SnapshotFolder, check_snapshot, link_folder
+from rag.index.vectors import VectorIndex
+from rag.records import HitScores, SearchMode
+from rag.store.database import Database
+from rag.store.index_changes import changes_after, last_change_id
+from rag.store.passages import EmbeddingBatch, embeddings_of, iter_embeddings
+from rag.text.context import context_line
+
+log = logging.getLogger(__name__)
+
+REPLAY_BATCH = 2_000
+REBUILD_BATCH = 10_000
+SNAPSHOT_AFTER = 5_000
+"""Changes that a reading process replays before it writes a snapshot itself, to spare the next one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFilter:
+    """The passages and documents that a search may find; None: all of the collection."""
+
+    passage_ids: NDArray[np.int64]
+    document_ids: list[int]
+
+
+class CollectionIndex:
+    """Vector and keyword index of one collection in one process. Safe to share between threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        collection_id: int,
+        embedding_model: str,
+        dimension: int,
+        folder: Path,
+    ) -> None:
+        self._database = database
+        self._collection_id = collection_id
+        self._embedding_model, self._dimension = embedding_model, dimension
+        self._snapshots = SnapshotFolder(folder)
+        self._lock = threading.RLock()
+        self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
+        self._change_id = self._saved_change_id = -1
+        self._open()
+
+    @property
+    def change_id(self) -> int:
+        """The last index change that is in."""
+        return self._change_id
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._vectors)
+
+    def close(self) -> None:
+        """Remove this process's working copy of the keyword index."""
+        shutil.rmtree(self._working, ignore_errors=True)
+
+    def refresh(self) -> int:
+        """Replay what was committed since; returns the last change id."""
+        with self._lock:
+            while True:
+                with self._database.read() as session:
+                    changes = changes_after(session, self._collection_id, self._change_id, limit=REPLAY_BATCH)
+                    # The last word on a passage counts: it may have been added and removed within one batch.
+                    final = {change.passage_id: change.operation for change in changes}
+                    added = [passage_id for passage_id, operation in final.items() if operation == "add"]
+                    batch = embeddings_of(session, added, self._embedding_model)
+                if not changes:
+                    return self._change_id
+                there = set(batch.passage_ids.tolist())
+                self._apply(batch, remove=[passage_id for passage_id in final if passage_id not in there])
+                self._change_id = changes[-1].id
+
+    def save(self) -> bool:
+        """Write a snapshot if anything changed since the last one; says whether it did."""
+        with self._lock:
+            if self._change_id == self._saved_change_id:
+                return False
+            written = self._snapshots.begin()
+            try:
+                self._vectors.save(written / "vectors.faiss")
+                link_folder(self._keyword_folder, written / "keyword")
+                self._snapshots.commit(
+                    written,
+                    embedding_model=self._embedding_model,
+                    dimension=self._dimension,
+                    change_id=self._change_id,
+                    num_passages=len(self._vectors),
+                )
+            finally:
+                shutil.rmtree(written, ignore_errors=True)
+            self._saved_change_id = self._change_id
+            return True
+
+    def search(
+        self,
+        query: str,
+        vector: NDArray[np.float16],
+        *,
+        mode: SearchMode,
+        num_candidates: int,
+        keyword_weight: float,
+        allowed: SearchFilter | None = None,
+    ) -> list[tuple[int, HitScores]]:
+        """Passage ids with their scores, best first. In a single-leg mode ``fused`` orders as that leg does."""
+        with self._lock:
+            keyword = vectors = []
+            if mode != "vector":
+                keyword = self._keyword.search(
+                    query, limit=num_candidates, document_ids=allowed.document_ids if allowed else None
+                )
+            if mode != "keyword":
+                vectors = self._vectors.search(
+                    vector, limit=num_candidates, allowed=allowed.passage_ids if allowed else None
+                )
+            missing = [i for i, _ in keyword if i not in {i for i, _ in vectors}] if mode == "hybrid" else []
+            cosines = self._vectors.cosines(vector, missing)
+        weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
+        return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines)
+
+    def _open(self) -> None:
+        for snapshot in self._snapshots.newest():
+            try:
+                self._load(snapshot)
+            except IndexDamaged as error:
+                log.warning("%s Trying an older snapshot, else rebuilding from SQL.", error)
+            else:
+                break
+        else:
+            self._rebuild()
+        loaded = self._change_id
+        self.refresh()
+        if self._saved_change_id < 0 or self._change_id - loaded >= SNAPSHOT_AFTER:
+            self.save()
+
+    def _load(self, snapshot: Path) -> None:
+        manifest = check_snapshot(snapshot, embedding_model=self._embedding_model, dimension=self._dimension)
+        with self._database.read() as session:
+            if manifest.change_id > last_change_id(session, self._collection_id):
+                raise IndexDamaged(f"Snapshot {snapshot} is newer than the database: it belongs to another one.")
+        folder = self._new_keyword_folder()
+        link_folder(snapshot / "keyword", folder)
+        keyword = KeywordIndex(folder)
+        vectors = VectorIndex.load(snapshot / "vectors.faiss", self._dimension)
+        if len(vectors) != manifest.num_passages or len(keyword) != manifest.num_passages:
+            raise IndexDamaged(f"Snapshot {snapshot} does not hold the passages that its manifest counts.")
+        self._keyword, self._vectors, self._keyword_folder = keyword, vectors, folder
+        self._change_id = self._saved_change_id = manifest.change_id
+
+    def _rebuild(self) -> None:
+        """Both indexes from SQL, no text embedded again."""
+        self._vectors = VectorIndex(self._dimension)
+        self._keyword_folder = self._new_keyword_folder()
+        self._keyword = KeywordIndex(self._keyword_folder)
+        with self._database.read() as session:
+            # Read first: what is committed meanwhile is replayed after, and replaying twice does no harm.
+            change_id = last_change_id(session, self._collection_id)
+            for batch in iter_embeddings(session, self._collection_id, self._embedding_model, batch_size=REBUILD_BATCH):
+                self._apply(batch, remove=[])
+        self._change_id, self._saved_change_id = change_id, -1
+
+    def _apply(self, batch: EmbeddingBatch, *, remove: Sequence[int]) -> None:
+        self._keyword.apply(
+            add=(
+                KeywordEntry(
+                    passage_id=words.passage_id,
+                    document_id=words.document_id,
+                    context=context_line(words.title, words.headings),
+                    text=words.text,
+                )
+                for words in batch.words
+            ),
+            remove=remove,
+        )
+        self._vectors.remove(np.asarray(remove, dtype=np.int64))
+        self._vectors.add(batch.passage_ids, batch.vectors)
+
+    def _new_keyword_folder(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self._working))

@@ -1,0 +1,79 @@
+"""What happens to a document between reading and storing: hash, signature, passages, embeddings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.index.embedder import Embedder
+from rag.ingest.near_duplicates import signature_of
+from rag.reader.input_format import ReaderTokenizer
+from rag.records import Document, Passage, Section
+from rag.text.clean import normalized_sha256
+from rag.text.context import context_line
+from rag.text.split import split_passages
+
+PIPELINE_VERSION = 1
+"""Raise it when reading or splitting changes: documents ingested under another version are then done again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedDocument:
+    """A document with all that is computed from its text alone."""
+
+    document: Document
+    text_sha256: str
+    signature: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPassages:
+    """Passages with their unit vectors (N, dimension)."""
+
+    passages: tuple[Passage, ...]
+    vectors: NDArray[np.float16]
+
+
+class Preparer:
+    """Prepares documents with one embedder and one passage size."""
+
+    def __init__(self, embedder: Embedder, tokenizer: ReaderTokenizer, *, passage_tokens: int) -> None:
+        self._embedder, self._tokenizer, self._passage_tokens = embedder, tokenizer, passage_tokens
+
+    @property
+    def embedding_model(self) -> str:
+        """Name of the model whose vectors these are."""
+        return self._embedder.name
+
+    @property
+    def pipeline(self) -> str:
+        """What a document's passages depend on beside its text; kept with it to notice a change."""
+        return f"{PIPELINE_VERSION}:passage_tokens={self._passage_tokens}"
+
+    def prepare(self, document: Document) -> PreparedDocument:
+        """Hash and sign a document."""
+        return PreparedDocument(
+            document=document,
+            text_sha256=normalized_sha256(document.text),
+            signature=signature_of(document.text),
+        )
+
+    def passages(self, texts: Sequence[tuple[str, str, Sequence[Section]]]) -> list[PreparedPassages]:
+        """Split and embed documents given as (title, text, sections); all their passages share batches."""
+        split = [
+            split_passages(text, sections, count_tokens=self._tokenizer.count_tokens, max_tokens=self._passage_tokens)
+            for _, text, sections in texts
+        ]
+        vectors = self._embedder.embed(
+            [
+                f"{context_line(title, passage.headings)}\n{passage.text}"
+                for (title, _, _), passages in zip(texts, split, strict=True)
+                for passage in passages
+            ]
+        )
+        prepared, start = [], 0
+        for passages in split:
+            prepared.append(PreparedPassages(tuple(passages), vectors[start : start + len(passages)]))
+            start += len(passages)
+        return prepared

@@ -1,0 +1,61 @@
+"""Small facts about a document: its title and its metadata, made short, clean and scalar."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import PurePath
+
+from rag.text.clean import clean_text
+
+_MAX_TITLE_CHARS = 300
+_MAX_FACTS = 50
+_MAX_KEY_CHARS = 100
+_MAX_VALUE_CHARS = 500
+_MAX_INTEGER = 2**53  # JSON readers agree on integers up to here (RFC 8259, section 6)
+
+_NO_TITLE = re.compile(
+    r"untitled.*|document ?\d*|(word|microsoft word) document|powerpoint presentation|title"
+    r"|microsoft (word|powerpoint|excel) - .*|\S+\.(docx?|pdf|indd|qxd|tmp|dvi|tex|rtf|odt|html?)",
+    re.IGNORECASE,
+)
+_NAME_BREAK = re.compile(r"_|(?<!\d)-|-(?!\d)")
+
+
+def one_line(text: str) -> str:
+    """The text cleaned, on one line."""
+    return " ".join(clean_text(text).split())
+
+
+def sensible_title(title: object) -> str:
+    """A title from a file's own properties, or empty if it is what programs write when nobody gave one."""
+    line = one_line(title) if isinstance(title, str) else ""
+    return "" if _NO_TITLE.fullmatch(line) else line[:_MAX_TITLE_CHARS].rstrip()
+
+
+def title_from_name(name: str) -> str:
+    """A file name made readable: without its ending, its underscores and the hyphens that are not between digits."""
+    return one_line(_NAME_BREAK.sub(" ", PurePath(name).stem)) or "Untitled"
+
+
+def clean_facts(facts: Mapping[str, object]) -> dict[str, str | int | float | bool | None]:
+    """What is scalar, short and there, as metadata: at most 50 facts of 500 characters; dates in ISO 8601."""
+    cleaned: dict[str, str | int | float | bool | None] = {}
+    for key, value in facts.items():
+        key = one_line(key)[:_MAX_KEY_CHARS].rstrip()
+        scalar = _scalar(value)
+        if key and scalar is not None and len(cleaned) < _MAX_FACTS:
+            cleaned[key] = scalar
+    return cleaned
+
+
+def _scalar(value: object) -> str | int | float | bool | None:
+    if isinstance(value, bool) or (isinstance(value, int) and abs(value) <= _MAX_INTEGER):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str | int | float):
+        return one_line(str(value))[:_MAX_VALUE_CHARS].rstrip() or None
+    return None

@@ -1,0 +1,179 @@
+"""JSON and JSON Lines: each object, array element or line is a document of its own.
+
+A record's text is the first of its fields ``text``, ``content``, ``body`` and ``answer`` that holds any, its title the
+first of ``title``, ``name``, ``question`` and ``id``. Its other short scalars are metadata. What is left (nested or
+long values; every field of a record without a text field) becomes ``key: value`` lines of the text, so no word is lost.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from rag.errors import UnreadableDocument
+from rag.ingest.readers.facts import one_line, sensible_title, title_from_name
+from rag.ingest.readers.outline import TextBuilder
+from rag.ingest.readers.raw_file import RawFile, check_size
+from rag.records import Document
+from rag.text.clean import clean_text
+
+_TEXT_FIELDS = ("text", "content", "body", "answer")
+_TITLE_FIELDS = ("title", "name", "question", "id")
+_MEDIA_TYPE = "application/json"  # each line of JSON Lines is one, too; the lines together have no registered name
+_MAX_METADATA_CHARS = 500
+_MAX_KEY_CHARS = 100
+_MAX_PATH_CHARS = 300  # so that hostile nesting does not repeat long keys without end
+_MAX_BAD_ROWS_NAMED = 20
+
+
+def read_json(raw: RawFile) -> Iterator[Document]:
+    """Read ``.json``: an array gives a document for each element, ``source#row=N`` from 1; anything else gives one.
+
+    Raises:
+        UnreadableDocument: the file is not JSON or holds no text; at the end, if some elements hold no text, naming
+            them, when all the others have been yielded.
+        LimitExceeded: the file or a text is too large.
+    """
+    text, metadata = raw.read_text()
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableDocument(
+            f"{raw.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from error
+    except (RecursionError, ValueError) as error:
+        raise UnreadableDocument(f"{raw.name} cannot be read as JSON: {_reason(error)}.") from error
+    if not isinstance(content, list):
+        yield _read_record(raw, content, metadata)
+        return
+    bad_rows = []
+    for row, element in enumerate(content, 1):
+        try:
+            yield _read_record(raw, element, metadata, row=row)
+        except UnreadableDocument:
+            bad_rows.append((row, "it holds no text"))
+    _refuse(raw, bad_rows, unit="elements")
+
+
+def read_json_lines(raw: RawFile) -> Iterator[Document]:
+    """Read ``.jsonl`` or ``.ndjson`` line by line: line N gives the document ``source#row=N``; blank lines are skipped.
+
+    Raises:
+        UnreadableDocument: at the end, naming the lines that are not JSON or hold no text, when all the others have
+            been yielded: one bad line costs no good one, and none goes unnoticed.
+        LimitExceeded: the file or a line's text is too large.
+    """
+    bad_rows: list[tuple[int, str]] = []
+    num_bytes = num_lines = 0
+    while line := raw.stream.readline(raw.max_file_bytes + 1 - num_bytes):
+        num_bytes += len(line)
+        check_size(num_bytes, max_file_bytes=raw.max_file_bytes, name=raw.name)
+        num_lines += 1
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line.decode("utf-8-sig" if num_lines == 1 else "utf-8"))
+            document = _read_record(raw, record, {}, row=num_lines)
+        except (RecursionError, ValueError) as error:
+            bad_rows.append((num_lines, _reason(error)))
+        except UnreadableDocument:
+            bad_rows.append((num_lines, "it holds no text"))
+        else:
+            yield document
+    _refuse(raw, bad_rows, unit="lines")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} in column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error)
+
+
+def _refuse(raw: RawFile, bad_rows: list[tuple[int, str]], *, unit: str) -> None:
+    if bad_rows:
+        named = ", ".join(str(row) for row, _ in bad_rows[:_MAX_BAD_ROWS_NAMED])
+        more = len(bad_rows) - _MAX_BAD_ROWS_NAMED
+        and_more = f" and {more:,} more" if more > 0 else ""
+        raise UnreadableDocument(
+            f"{raw.name} has unreadable {unit}: {named}{and_more} (the first one: {bad_rows[0][1]}); the others were read."
+        )
+
+
+def _read_record(raw: RawFile, record: object, metadata: Mapping[str, object], *, row: int | None = None) -> Document:
+    builder = TextBuilder(raw)
+    title = title_from_name(raw.name) if row is None else f"{title_from_name(raw.name)}, row {row}"
+    facts: dict[str, object] = {}
+    if isinstance(record, dict):
+        title = _add_fields(builder, record, facts) or title
+    else:
+        _add_lines(builder, "", record)
+    return builder.document(
+        title=title,
+        media_type=_MEDIA_TYPE,
+        metadata={**facts, **metadata},
+        source=raw.uri if row is None else f"{raw.uri}#row={row}",
+    )
+
+
+def _add_fields(builder: TextBuilder, record: dict[str, object], facts: dict[str, object]) -> str:
+    """Put each field where it belongs; returns the title."""
+    text_field = next((name for name in _TEXT_FIELDS if _has_words(record.get(name))), None)
+    title_field = next((name for name in _TITLE_FIELDS if _has_words(record.get(name))), None)
+    title = sensible_title(str(record[title_field])) if title_field else ""
+    if text_field:
+        builder.paragraph(str(record[text_field]))
+    for key, value in record.items():
+        if key == text_field:
+            continue
+        fact = _fact(value)
+        if fact is not None:
+            facts[key] = fact
+        if text_field is None or (fact is None and value is not None):
+            _add_lines(builder, key[:_MAX_KEY_CHARS], value)
+    return title
+
+
+def _has_words(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(clean_text(value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _fact(value: object) -> object:
+    """The value if it is short enough to filter by; a list of scalars as one string."""
+    if isinstance(value, list) and value and all(_is_scalar(element) for element in value):
+        value = ", ".join(map(_as_text, value))
+    if isinstance(value, str):
+        return value if len(value) <= _MAX_METADATA_CHARS else None
+    return value if _is_scalar(value) else None
+
+
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def _as_text(scalar: object) -> str:
+    return scalar if isinstance(scalar, str) else json.dumps(scalar)
+
+
+def _add_lines(builder: TextBuilder, key: str, value: object) -> None:
+    """``key: value`` lines, nested keys joined by full stops. With a stack, since recursion could go too deep."""
+    stack = [(key, value)]
+    while stack:
+        path, current = stack.pop()
+        if isinstance(current, list) and all(_is_scalar(element) for element in current):
+            current = ", ".join(_as_text(element) for element in current if element is not None)
+        if isinstance(current, dict):
+            children = [(_join_path(path, name), child) for name, child in current.items()]
+            stack.extend(reversed(children))
+        elif isinstance(current, list):
+            children = [(_join_path(path, str(number)), child) for number, child in enumerate(current, 1)]
+            stack.extend(reversed(children))
+        elif current is not None and clean_text(_as_text(current)):
+            builder.line(f"{one_line(path)}: {_as_text(current)}" if path else _as_text(current))
+
+
+def _join_path(path: str, name: str) -> str:
+    return f"{path[-_MAX_PATH_CHARS:]}.{name[:_MAX_KEY_CHARS]}" if path else name[:_MAX_KEY_CHARS]

@@ -1,0 +1,57 @@
+"""What an ingestion run says while it works and when it is done."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestionProgress:
+    """How far a run is; ``current`` names what it has just handled."""
+
+    num_files: int
+    num_files_done: int
+    num_passages: int
+    current: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePair:
+    """A document and the one that it repeats, by source."""
+
+    source: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReason:
+    """What was refused, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestionReport:
+    """What became of the documents of a run. Near duplicates are also counted as added or updated.
+
+    ``run_id`` is None for a dry run, which writes nothing.
+    """
+
+    run_id: int | None
+    collection: str
+    num_added: int
+    num_updated: int
+    num_unchanged: int
+    num_exact_duplicates: int
+    num_near_duplicates: int
+    num_refused: int
+    num_removed: int
+    num_passages: int
+    exact_duplicates: tuple[SourcePair, ...]
+    near_duplicates: tuple[SourcePair, ...]
+    refused: tuple[SourceReason, ...]
+    seconds: float
+
+    @property
+    def passages_per_second(self) -> float:
+        """Passages written in a second of the run."""
+        return self.num_passages / self.seconds if self.seconds > 0 else 0.0

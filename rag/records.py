@@ -1,0 +1,142 @@
+"""The nouns that every part passes around: frozen records, no behaviour, no I/O.
+
+Character offsets count Unicode code points, end exclusive, so ``text[start:end]`` is always the quote.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Metadata = Mapping[str, str | int | float | bool | None]
+
+Origin = Literal["real", "synthetic"]
+SearchMode = Literal["hybrid", "keyword", "vector"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A stretch of a document that no passage crosses: what stands under one heading, on one page or in one row.
+
+    ``page`` and ``row`` count from 1. ``headings`` runs from the outermost heading to the innermost.
+    """
+
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document as read, before it is stored.
+
+    ``source`` is its URI, unique within a collection; ``file`` is the URI of the file that it was read from, which
+    several documents share when the file holds many (JSONL). ``text`` is the document: every offset refers to it.
+    """
+
+    source: str
+    file: str
+    title: str
+    media_type: str
+    text: str
+    sections: tuple[Section, ...]
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of a document that fits the embedding model's window: ``document.text[start:end]``."""
+
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    num_tokens: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitScores:
+    """Why a passage was found. ``None`` means that leg did not find it (or, for ``relevance``, that no reader saw it).
+
+    keyword: BM25. vector: cosine, -1 to 1. fused: what the ranking used, 0 to 1. relevance: the reader's, 0 to 1.
+    """
+
+    keyword: float | None = None
+    vector: float | None = None
+    fused: float | None = None
+    relevance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentReference:
+    """Where the same words stand as well."""
+
+    document_id: int
+    title: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A stored passage that a search found, with its document and scores.
+
+    ``near_duplicate_of`` is the id of the document that this one nearly repeats; ``also_in`` lists the documents of
+    the same group whose passage has the same words and was folded into this hit.
+    """
+
+    passage_id: int
+    document_id: int
+    document_version: int
+    title: str
+    source: str
+    headings: tuple[str, ...]
+    page: int | None
+    row: int | None
+    start: int
+    end: int
+    text: str
+    scores: HitScores
+    near_duplicate_of: int | None = None
+    also_in: tuple[DocumentReference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """The exact characters that an answer rests on: ``quote == version.text[start:end]``.
+
+    ``passage_id`` names the passage it was read from; that passage may be gone later, the document version stays.
+    """
+
+    passage_id: int
+    document_id: int
+    document_version: int
+    title: str
+    source: str
+    page: int | None
+    row: int | None
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answered question, as logged. ``answer`` is empty when ``abstained``; ``passages`` are what was read."""
+
+    id: int
+    question: str
+    collection: str
+    answer: str
+    abstained: bool
+    confidence: float
+    citations: tuple[Citation, ...]
+    passages: tuple[Hit, ...]
+    scores: Mapping[str, float]
+    timings_ms: Mapping[str, float]
+    model: str
+    created_at: datetime

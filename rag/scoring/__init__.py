@@ -1,0 +1,1 @@
+"""Quality scores of an answer, one file each, computed when it is given."""

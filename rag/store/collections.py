@@ -1,0 +1,112 @@
+"""Collections: named bodies of documents."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rag.errors import InvalidInput, NotFound
+from rag.store import tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A named body of documents and the model that its passages were embedded with."""
+
+    id: int
+    name: str
+    embedding_model: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionSize:
+    """A collection with what it holds now. Exact duplicates count as documents but have no passages."""
+
+    collection: Collection
+    num_documents: int
+    num_passages: int
+
+
+def get_collection(session: Session, name: str) -> Collection:
+    """The collection of that name.
+
+    Raises:
+        NotFound: there is none; the message names those that there are.
+    """
+    found = _find(session, name)
+    if found is None:
+        names = session.scalars(select(tables.Collection.name).order_by(tables.Collection.name)).all()
+        existing = f"there are: {', '.join(names)}" if names else "none exists yet, ingest documents first"
+        raise NotFound(f"There is no collection {name!r}; {existing}.")
+    return found
+
+
+def get_collection_by_id(session: Session, collection_id: int) -> Collection:
+    """The collection of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = session.get(tables.Collection, collection_id)
+    if row is None:
+        raise NotFound(f"There is no collection {collection_id}.")
+    return _collection(row)
+
+
+def get_or_create_collection(session: Session, name: str, *, embedding_model: str) -> Collection:
+    """The collection of that name, made if absent. One that exists keeps its own embedding model.
+
+    Raises:
+        InvalidInput: the name is blank or has blanks at its ends.
+    """
+    if not name or name != name.strip():
+        raise InvalidInput("A collection needs a name that neither begins nor ends with a blank.")
+    found = _find(session, name)
+    if found is not None:
+        return found
+    try:
+        with session.begin_nested():
+            session.execute(
+                insert(tables.Collection),
+                {"name": name, "embedding_model": embedding_model, "created_at": datetime.now(UTC)},
+            )
+    except IntegrityError:
+        pass  # another process made it in the meantime
+    return get_collection(session, name)
+
+
+def list_collections(session: Session) -> list[CollectionSize]:
+    """All collections by name, with the number of documents (deleted ones left out) and passages in each."""
+    collection_documents = (tables.Document.collection_id == tables.Collection.id) & tables.Document.deleted_at.is_(
+        None
+    )
+    num_documents = select(func.count()).select_from(tables.Document).where(collection_documents)
+    num_passages = (
+        select(func.count())
+        .select_from(tables.Passage)
+        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
+        .where(collection_documents)
+    )
+    statement = select(
+        tables.Collection,
+        num_documents.correlate(tables.Collection).scalar_subquery(),
+        num_passages.correlate(tables.Collection).scalar_subquery(),
+    )
+    sizes = [
+        CollectionSize(collection=_collection(row), num_documents=documents, num_passages=passages)
+        for row, documents, passages in session.execute(statement)
+    ]
+    # Sorted here, because databases disagree on the order of letters.
+    return sorted(sizes, key=lambda size: size.collection.name)
+
+
+def _find(session: Session, name: str) -> Collection | None:
+    row = session.scalar(select(tables.Collection).where(tables.Collection.name == name))
+    return None if row is None else _collection(row)
+
+
+def _collection(row: tables.Collection) -> Collection:
+    return Collection(id=row.id, name=row.name, embedding_model=row.embedding_model, created_at=row.created_at)

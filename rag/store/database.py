@@ -1,0 +1,219 @@
+"""The connection to the database: one snapshot for reading, one transaction for writing, on SQLite and PostgreSQL.
+
+Knows nothing of what the tables mean.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from rag.errors import InvalidInput, StoreUnavailable
+from rag.store.database_errors import translate
+
+DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_WRITER = "rag_writer"
+
+__all__ = ["Database", "Session"]
+
+
+class Database:
+    """A database and its pool of connections. Safe to share between threads; nothing is opened before the first use.
+
+    ``busy_timeout`` is how many seconds to wait for another process's lock, for a free connection and for a server.
+    """
+
+    def __init__(self, url: str, *, busy_timeout: float = 10.0) -> None:
+        """Prepare a pool for an SQLAlchemy URL.
+
+        Raises:
+            InvalidInput: ``database_url`` is no such URL, names another database system, or its driver is missing.
+        """
+        self._url = _parse(url)
+        self._busy_timeout = busy_timeout
+        self.dialect: str = self._url.get_backend_name()
+        self.path: Path | None = _sqlite_path(self._url) if self.dialect == "sqlite" else None
+        self._engine = self._create_engine()
+        self._writer = self._engine.execution_options(**{_WRITER: True})
+        self._reader = self._engine
+        if self.dialect == "postgresql":
+            # The same promise as SQLite's: one snapshot for the whole transaction, and no writing in it.
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def __str__(self) -> str:
+        """How messages call this database; without its password."""
+        return str(self.path or self._url.set(query={}).render_as_string(hide_password=True))
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one snapshot of the database and cannot change it.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, is damaged or has no tables.
+        """
+        with self._session(self._reader) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes are committed together at the end, or not at all when an error leaves the block.
+
+        Raises:
+            StoreUnavailable: as in :meth:`read`, or the database is locked or read-only, or the disk is full.
+        """
+        with self._session(self._writer) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def migrate(self) -> Iterator[Connection]:
+        """A bare connection in one write transaction, for changes of the schema. An SQLite file is made if absent.
+
+        Raises:
+            StoreUnavailable: as in :meth:`write`, or the file or its folder cannot be made.
+        """
+        if self.path is not None:
+            _make_file(self.path)
+        with self._writer.begin() as connection:
+            if self.dialect == "postgresql":
+                # Two processes that upgrade at once: the second waits here, then finds nothing left to do.
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rag.store.migrate'))"))
+            yield connection
+
+    def ping(self) -> None:
+        """Ask the database for a sign of life.
+
+        Raises:
+            StoreUnavailable: there is none.
+        """
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def dispose(self) -> None:
+        """Close the pool's connections. The database can be used again afterwards."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _session(self, engine: Engine) -> Iterator[Session]:
+        try:
+            with Session(engine, expire_on_commit=False, autoflush=False) as session:
+                yield session
+        except PoolTimeoutError as error:
+            raise StoreUnavailable("All connections to the database are in use; try again.") from error
+
+    def _create_engine(self) -> Engine:
+        sqlite = self.dialect == "sqlite"
+        try:
+            engine = create_engine(
+                self._url,
+                pool_timeout=self._busy_timeout,
+                pool_pre_ping=not sqlite,
+                connect_args=(
+                    {"timeout": self._busy_timeout}
+                    if sqlite
+                    else {"connect_timeout": max(2, round(self._busy_timeout))}  # libpq knows no shorter wait
+                ),
+                # NaN is not JSON, and PostgreSQL refuses it.
+                json_serializer=partial(json.dumps, ensure_ascii=False, allow_nan=False),
+            )
+        except ModuleNotFoundError as error:
+            raise InvalidInput(
+                f"database_url needs the Python package {error.name}; install grounded-rag[postgres]."
+            ) from error
+        event.listen(engine, "handle_error", self._raise_translated)
+        if sqlite:
+            event.listen(engine, "do_connect", self._require_file)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        else:
+            event.listen(engine, "begin", self._begin_postgresql)
+        return engine
+
+    def _raise_translated(self, context: ExceptionContext) -> None:
+        translated = translate(
+            context.original_exception, sqlalchemy_error=context.sqlalchemy_exception, name=str(self)
+        )
+        if translated is not None and not context.is_pre_ping:
+            raise translated from context.original_exception
+
+    def _require_file(self, *_: Any) -> None:
+        # SQLite would quietly make an empty database of a mistyped path.
+        if self.path is not None and not os.path.exists(self.path):
+            raise StoreUnavailable(f"There is no database {self.path} yet; run `rag db upgrade`.")
+
+    def _begin_postgresql(self, connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITER):
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(self._busy_timeout * 1000)}")
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidInput("database_url is not a database URL; write for example sqlite:////data/rag.db.") from error
+    driver = DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise InvalidInput(
+            f"database_url names {parsed.drivername}, which is not supported; use sqlite or postgresql+psycopg."
+        )
+    return parsed.set(drivername=driver)
+
+
+def _sqlite_path(url: URL) -> Path:
+    name = url.database or ""
+    if name.startswith("file:"):  # https://www.sqlite.org/uri.html
+        name = unquote(urlsplit(name).path)
+    if not name or ":memory:" in name or url.query.get("mode") == "memory":
+        raise InvalidInput("database_url names a database in memory, which would be lost at once; name a file.")
+    return Path(name)
+
+
+def _make_file(path: Path) -> None:
+    if os.path.exists(path):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The database {path} cannot be made ({error.strerror}); change data_dir, database_url or the folder."
+        ) from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # Python's own transaction control begins late and never IMMEDIATE; see _begin_sqlite.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    # FULL, because NORMAL forgets the last commits when the power fails. Ids handed out by them would then be handed
+    # out again, and an index snapshot would claim changes that never happened.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.create_function("json_number_text", 1, json.dumps, deterministic=True)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    if connection.get_execution_options().get(_WRITER):
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        # Persistent, so nearly always a no-op; but a database copied with VACUUM INTO comes without it.
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        # A transaction that begins by reading and then wants to write fails at once when another has written in
+        # between. One that takes the write lock first waits for its turn.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.exec_driver_sql("BEGIN")

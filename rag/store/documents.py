@@ -1,0 +1,390 @@
+"""Documents and their versions. Text is only ever added: a new version stands beside the old ones."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy.orm import Session
+
+from rag.errors import InvalidInput, NotFound
+from rag.records import Document, Metadata, Origin, Section
+from rag.store import tables
+from rag.store.column_types import check_plain_text
+from rag.store.filters import conditions
+from rag.store.index_changes import lock_collection
+from rag.store.passages import announce_passages_again, remove_passages
+
+SIGNATURES_PER_FETCH = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """A document as it stands now, without its text. ``text_sha256`` is that of the normalised text."""
+
+    id: int
+    collection_id: int
+    source: str
+    file: str
+    file_sha256: str
+    title: str
+    media_type: str
+    origin: Origin
+    tags: Mapping[str, str]
+    metadata: Metadata
+    version: int
+    text_sha256: str
+    duplicate_of: int | None
+    near_duplicate_of: int | None
+    pipeline: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentDetails:
+    """What ingestion says of a document beside what it read: hashes, labels, and whose duplicate it is.
+
+    ``signature`` is its MinHash signature, and ``pipeline`` names the way in which it was read and split.
+    """
+
+    file_sha256: str
+    text_sha256: str
+    pipeline: str
+    origin: Origin = "real"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    signature: bytes | None = None
+    duplicate_of: int | None = None
+    near_duplicate_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentText:
+    """The words of one version of a document; ``document`` is what stands now, which may be a later version."""
+
+    document: StoredDocument
+    version: int
+    title: str
+    text: str
+    sections: tuple[Section, ...]
+    text_sha256: str
+    created_at: datetime
+
+
+# Without the signature, which is large and of interest to duplicate detection only.
+_COLUMNS = [column for column in tables.Document.__table__.columns if column.name != "signature"]
+
+
+def get_document(session: Session, document_id: int, *, version: int | None = None) -> DocumentText:
+    """A document with the text of one version, by default the current one. A deleted document is found as well.
+
+    Raises:
+        NotFound: there is no such document or version.
+    """
+    stored = _get(session, document_id)
+    wanted = stored.version if version is None else version
+    row = session.scalar(
+        select(tables.DocumentVersion).where(
+            tables.DocumentVersion.document_id == document_id, tables.DocumentVersion.version == wanted
+        )
+    )
+    if row is None:
+        raise NotFound(f"There is no version {wanted} of document {document_id}; the current one is {stored.version}.")
+    return DocumentText(
+        document=stored,
+        version=row.version,
+        title=row.title,
+        text=row.text,
+        sections=tuple(_section(section) for section in row.sections),
+        text_sha256=row.text_sha256,
+        created_at=row.created_at,
+    )
+
+
+def find_by_source(session: Session, collection_id: int, source: str) -> StoredDocument | None:
+    """The document of that source; one with ``deleted_at`` set is found as well, for a new version to revive it."""
+    documents = _select(session, tables.Document.collection_id == collection_id, tables.Document.source == source)
+    return documents[0] if documents else None
+
+
+def documents_of_file(session: Session, collection_id: int, file: str) -> list[StoredDocument]:
+    """The documents that were read from a file and are not deleted, by id."""
+    return _select(
+        session,
+        tables.Document.collection_id == collection_id,
+        tables.Document.file == file,
+        tables.Document.deleted_at.is_(None),
+    )
+
+
+def find_identical(
+    session: Session, collection_id: int, text_sha256: str, *, exclude_id: int | None = None
+) -> StoredDocument | None:
+    """The document with the same words that is neither deleted nor itself a duplicate; the oldest if there are more."""
+    wanted = [
+        tables.Document.collection_id == collection_id,
+        tables.Document.text_sha256 == text_sha256,
+        tables.Document.duplicate_of.is_(None),
+        tables.Document.deleted_at.is_(None),
+    ]
+    if exclude_id is not None:
+        wanted.append(tables.Document.id != exclude_id)
+    documents = _select(session, *wanted, limit=1)
+    return documents[0] if documents else None
+
+
+def duplicates_of(session: Session, document_id: int) -> list[StoredDocument]:
+    """The documents that are exact duplicates of this one and not deleted, by id."""
+    return _select(session, tables.Document.duplicate_of == document_id, tables.Document.deleted_at.is_(None))
+
+
+def list_documents(
+    session: Session,
+    collection_id: int,
+    *,
+    filters: Mapping[str, str],
+    after_id: int = 0,
+    limit: int = 100,
+    include_deleted: bool = False,
+) -> list[StoredDocument]:
+    """Documents by id that fulfil ``filters`` (see ``rag.store.filters``); ``after_id`` continues after a page.
+
+    Raises:
+        InvalidInput: a filter has no name, or ``limit`` is below 1.
+    """
+    if limit < 1:
+        raise InvalidInput("limit must be at least 1.")
+    wanted = [
+        tables.Document.collection_id == collection_id,
+        tables.Document.id > after_id,
+        *conditions(filters),
+    ]
+    if not include_deleted:
+        wanted.append(tables.Document.deleted_at.is_(None))
+    return _select(session, *wanted, limit=limit)
+
+
+def signatures(session: Session, collection_id: int) -> Iterator[tuple[int, bytes]]:
+    """The MinHash signatures of the documents that are neither deleted nor exact duplicates, by id, streamed."""
+    statement = (
+        select(tables.Document.id, tables.Document.signature)
+        .where(
+            tables.Document.collection_id == collection_id,
+            tables.Document.signature.is_not(None),
+            tables.Document.duplicate_of.is_(None),
+            tables.Document.deleted_at.is_(None),
+        )
+        .order_by(tables.Document.id)
+        .execution_options(yield_per=SIGNATURES_PER_FETCH)
+    )
+    for document_id, signature in session.execute(statement):
+        if signature is not None:
+            yield document_id, signature
+
+
+def insert_document(session: Session, collection_id: int, document: Document, details: DocumentDetails) -> int:
+    """Store a document of a new source as version 1, and return its id. Its passages come by ``replace_passages``.
+
+    Raises:
+        NotFound: there is no such collection.
+        InvalidInput: a tag or a metadata value cannot be stored, or the origin is unknown.
+    """
+    lock_collection(session, collection_id)
+    now = datetime.now(UTC)
+    row = tables.Document(
+        collection_id=collection_id,
+        source=document.source,
+        version=1,
+        created_at=now,
+        updated_at=now,
+        **_values(document, details),
+    )
+    session.add(row)
+    session.flush()
+    _insert_version(session, row.id, 1, document, text_sha256=details.text_sha256, now=now)
+    return row.id
+
+
+def new_version(session: Session, document_id: int, document: Document, details: DocumentDetails) -> int:
+    """Store the changed words of a document as its next version, and return the version's number.
+
+    A deleted document lives again. The passages of the old version stay until ``replace_passages``.
+
+    Raises:
+        NotFound: there is no such document.
+        InvalidInput: a tag or a metadata value cannot be stored, or the origin is unknown.
+    """
+    version = _locked(session, document_id).version + 1
+    now = datetime.now(UTC)
+    _update(session, document_id, {**_values(document, details), "version": version, "deleted_at": None}, now=now)
+    _insert_version(session, document_id, version, document, text_sha256=details.text_sha256, now=now)
+    return version
+
+
+def update_metadata(
+    session: Session,
+    document_id: int,
+    *,
+    title: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    metadata: Metadata | None = None,
+    origin: Origin | None = None,
+    file_sha256: str | None = None,
+    pipeline: str | None = None,
+) -> None:
+    """Change what is known about a document whose words are the same; None leaves a thing as it is.
+
+    A new title goes into the index as well, since passages are found by it.
+
+    Raises:
+        NotFound: there is no such document.
+        InvalidInput: a tag or a metadata value cannot be stored.
+    """
+    stored = _locked(session, document_id)
+    changed: dict[str, Any] = {
+        "title": title,
+        "tags": None if tags is None else _checked(tags),
+        "document_metadata": None if metadata is None else _checked(metadata),
+        "origin": None if origin is None else origin,
+        "file_sha256": file_sha256,
+        "pipeline": pipeline,
+    }
+    _update(
+        session,
+        document_id,
+        {name: value for name, value in changed.items() if value is not None},
+        now=datetime.now(UTC),
+    )
+    if title is not None and title != stored.title:
+        announce_passages_again(session, document_id, stored.collection_id)
+
+
+def set_duplicate_of(
+    session: Session, document_id: int, *, duplicate_of: int | None, near_duplicate_of: int | None
+) -> None:
+    """Say whose duplicate a document is; None and None make it an original.
+
+    Raises:
+        NotFound: there is no such document.
+    """
+    _locked(session, document_id)
+    _update(
+        session,
+        document_id,
+        {"duplicate_of": duplicate_of, "near_duplicate_of": near_duplicate_of},
+        now=datetime.now(UTC),
+    )
+
+
+def mark_deleted(session: Session, document_id: int) -> None:
+    """Take a document and its passages out of everything that is searched; its versions stay for citations.
+
+    Exact duplicates of it are left as they are: who deletes an original makes one of ``duplicates_of`` the next one.
+
+    Raises:
+        NotFound: there is no such document.
+    """
+    stored = _locked(session, document_id)
+    remove_passages(session, document_id, stored.collection_id)
+    if stored.deleted_at is None:
+        now = datetime.now(UTC)
+        _update(session, document_id, {"deleted_at": now}, now=now)
+
+
+def _get(session: Session, document_id: int) -> StoredDocument:
+    documents = _select(session, tables.Document.id == document_id)
+    if not documents:
+        raise NotFound(f"There is no document {document_id}.")
+    return documents[0]
+
+
+def _locked(session: Session, document_id: int) -> StoredDocument:
+    """The document as it is once no other writer can change it."""
+    lock_collection(session, _get(session, document_id).collection_id)
+    return _get(session, document_id)
+
+
+def _select(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[StoredDocument]:
+    statement = select(*_COLUMNS).where(*wanted).order_by(tables.Document.id).limit(limit)
+    return [_stored(row) for row in session.execute(statement)]
+
+
+def _stored(row: Row[Any]) -> StoredDocument:
+    return StoredDocument(**row._mapping)
+
+
+def _update(session: Session, document_id: int, values: Mapping[str, Any], *, now: datetime) -> None:
+    session.execute(update(tables.Document).where(tables.Document.id == document_id).values(**values, updated_at=now))
+
+
+def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
+    """The columns that a new document and a new version both set."""
+    if details.origin not in get_args(Origin):
+        raise InvalidInput(f"The origin {details.origin!r} is unknown; it is one of {', '.join(get_args(Origin))}.")
+    return {
+        "file": document.file,
+        "file_sha256": details.file_sha256,
+        "title": document.title,
+        "media_type": document.media_type,
+        "origin": details.origin,
+        "tags": _checked(details.tags),
+        "document_metadata": _checked(document.metadata),
+        "text_sha256": details.text_sha256,
+        "duplicate_of": details.duplicate_of,
+        "near_duplicate_of": details.near_duplicate_of,
+        "signature": details.signature,
+        "pipeline": details.pipeline,
+    }
+
+
+def _insert_version(
+    session: Session, document_id: int, version: int, document: Document, *, text_sha256: str, now: datetime
+) -> None:
+    session.execute(
+        insert(tables.DocumentVersion),
+        {
+            "document_id": document_id,
+            "version": version,
+            "title": document.title,
+            "text": document.text,
+            "sections": [_section_json(section) for section in document.sections],
+            "text_sha256": text_sha256,
+            "created_at": now,
+        },
+    )
+
+
+def _section_json(section: Section) -> dict[str, Any]:
+    return {
+        "start": section.start,
+        "end": section.end,
+        "headings": list(section.headings),
+        "page": section.page,
+        "row": section.row,
+    }
+
+
+def _section(value: Mapping[str, Any]) -> Section:
+    return Section(
+        start=value["start"],
+        end=value["end"],
+        headings=tuple(value["headings"]),
+        page=value["page"],
+        row=value["row"],
+    )
+
+
+def _checked(labels: Metadata) -> dict[str, Any]:
+    """Tags or metadata that JSON and both databases can hold."""
+    for name, value in labels.items():
+        if not name:
+            raise InvalidInput("A tag or metadata value needs a name.")
+        check_plain_text(name)
+        if isinstance(value, str):
+            check_plain_text(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInput(f"The metadata value {name!r} is not a finite number, which cannot be stored.")
+    return dict(labels)

@@ -1,0 +1,74 @@
+"""The append-only list of what entered and left a collection's index. Every process replays it.
+
+A reader asks for the changes after the last one that it has seen, so no change may become visible after a later one.
+PostgreSQL hands out ids before transactions commit: a slow writer with a low id would be skipped. Therefore a writer
+first locks its collection, and changes of one collection commit in the order of their ids. SQLite has one writer only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from rag.errors import NotFound
+from rag.store.tables import Collection, IndexChange
+
+Operation = Literal["add", "remove"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A passage entered (``add``) or left (``remove``) the index."""
+
+    id: int
+    passage_id: int
+    operation: Operation
+
+
+def lock_collection(session: Session, collection_id: int) -> None:
+    """Wait until no other transaction changes this collection's documents, and keep others waiting until the commit.
+
+    Every function that changes documents or passages begins with this, so that writers queue up in one place and
+    never in a circle. Take it before looking for duplicates, and nobody adds one between the look and the insert.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    # NO KEY UPDATE: inserting a row that refers to the collection takes a KEY SHARE lock on it. Against FOR UPDATE, two
+    # writers that both inserted first would wait for each other for ever.
+    statement = select(Collection.id).where(Collection.id == collection_id).with_for_update(key_share=True)
+    if session.scalar(statement) is None:
+        raise NotFound(f"There is no collection with id {collection_id}.")
+
+
+def append_changes(session: Session, collection_id: int, operation: Operation, passage_ids: Iterable[int]) -> None:
+    """Append one change for each passage. The caller holds :func:`lock_collection`."""
+    now = datetime.now(UTC)
+    rows = [
+        {"collection_id": collection_id, "passage_id": passage_id, "operation": operation, "created_at": now}
+        for passage_id in passage_ids
+    ]
+    if rows:
+        session.execute(insert(IndexChange), rows)
+
+
+def last_change_id(session: Session, collection_id: int) -> int:
+    """The id of the collection's newest change; 0 when there is none."""
+    return session.scalar(select(func.max(IndexChange.id)).where(IndexChange.collection_id == collection_id)) or 0
+
+
+def changes_after(session: Session, collection_id: int, change_id: int, limit: int) -> list[Change]:
+    """The next ``limit`` changes of a collection after ``change_id``, oldest first."""
+    statement = (
+        select(IndexChange.id, IndexChange.passage_id, IndexChange.operation)
+        .where(IndexChange.collection_id == collection_id, IndexChange.id > change_id)
+        .order_by(IndexChange.id)
+        .limit(limit)
+    )
+    return [
+        Change(id=change.id, passage_id=change.passage_id, operation="add" if change.operation == "add" else "remove")
+        for change in session.execute(statement)
+    ]

@@ -1,0 +1,118 @@
+"""Bringing a database to the schema that this program needs, with Alembic.
+
+The migrations lie beside the package in a checkout and inside it (``rag/_migrations``) when installed.
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from rag.errors import InvalidInput, StoreUnavailable
+from rag.store.database import Database
+from rag.store.tables import Base
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Run the migrations up to ``revision`` in one transaction. A missing SQLite file is made.
+
+    Raises:
+        InvalidInput: there is no such revision.
+        StoreUnavailable: the database cannot be reached or written.
+    """
+    _require_revision(revision)
+    with database.migrate() as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(database: Database, revision: str) -> None:
+    """Undo the migrations after ``revision``; ``base`` undoes all of them, with everything that was stored.
+
+    Raises:
+        InvalidInput: there is no such revision.
+        StoreUnavailable: the database cannot be reached or written.
+    """
+    _require_revision(revision)
+    with database.migrate() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def current_revision(database: Database) -> str | None:
+    """The revision that the database is at; None before the first migration.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+    """
+    with database.read() as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
+
+
+def head_revision() -> str:
+    """The revision that this program needs."""
+    head = _scripts().get_current_head()
+    assert head is not None, "the package was built without its migrations"
+    return head
+
+
+def check(database: Database) -> list[str]:
+    """What differs between the database and the tables of this program; empty when nothing does.
+
+    Alembic compares tables, columns, types, keys and indexes, but neither check constraints nor views.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+    """
+    with database.read() as session:
+        context = MigrationContext.configure(
+            session.connection(), opts={"compare_type": True, "compare_server_default": True}
+        )
+        return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+
+
+def require_current(database: Database) -> None:
+    """Make sure that the database has the schema of this program.
+
+    Raises:
+        StoreUnavailable: it has an older one, a newer one or none, or cannot be reached.
+    """
+    current, head = current_revision(database), head_revision()
+    if current == head:
+        return
+    if current is None:
+        raise StoreUnavailable(f"The database {database} has no tables yet; run `rag db upgrade`.")
+    if current not in _known_revisions():
+        raise StoreUnavailable(
+            f"The database {database} is at revision {current}, which a newer version of this program made; upgrade "
+            "this program."
+        )
+    raise StoreUnavailable(
+        f"The database {database} is at revision {current} but this program needs {head}; run `rag db upgrade`."
+    )
+
+
+def _require_revision(revision: str) -> None:
+    if revision not in {"head", "base"} | _known_revisions():
+        raise InvalidInput(f"There is no revision {revision!r}; the newest is {head_revision()}.")
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config(connection: Connection | None = None) -> Config:
+    installed = PACKAGE / "_migrations"
+    folder = installed if installed.is_dir() else PACKAGE.parent / "migrations"
+    # Alembic reads its options as configparser does, where a percent sign begins a variable.
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config

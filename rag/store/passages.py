@@ -1,0 +1,326 @@
+"""Passages with their embeddings: what can be found now, and everything the indexes are rebuilt from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, delete, insert, select
+from sqlalchemy.orm import Session
+
+from rag.records import DocumentReference, Passage
+from rag.store import tables
+from rag.store.filters import conditions
+from rag.store.index_changes import append_changes, lock_collection
+
+VECTOR_DTYPE = np.dtype("<f2")
+
+IDS_PER_STATEMENT = 500
+"""Ids bound in one statement: databases limit the number of parameters, SQLite once to 999."""
+
+IDS_PER_FETCH = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassageRow:
+    """A stored passage with its document: everything that a hit shows but its scores.
+
+    ``also_in`` lists the exact duplicates of the document, by id.
+    """
+
+    passage_id: int
+    document_id: int
+    document_version: int
+    title: str
+    source: str
+    headings: tuple[str, ...]
+    page: int | None
+    row: int | None
+    start: int
+    end: int
+    text: str
+    near_duplicate_of: int | None
+    also_in: tuple[DocumentReference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassageWords:
+    """What the keyword index reads of a passage."""
+
+    passage_id: int
+    document_id: int
+    title: str
+    headings: tuple[str, ...]
+    text: str
+
+
+class EmbeddingBatch(NamedTuple):
+    """Passages for the indexes, by id: the three are equally long and in the same order."""
+
+    passage_ids: NDArray[np.int64]  # N
+    vectors: NDArray[np.float16]  # N, D
+    words: list[PassageWords]
+
+
+def replace_passages(
+    session: Session,
+    document_id: int,
+    collection_id: int,
+    version: int,
+    passages: Sequence[Passage],
+    vectors: NDArray[np.float16] | None,
+    embedding_model: str,
+) -> list[int]:
+    """Put these passages in the place of all that the document has; the index changes are logged in the same breath.
+
+    ``vectors`` holds one float16 row for each passage; None stores passages without embeddings, which no vector
+    search finds. Returns the new ids in the order of ``passages``.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    if vectors is not None and len(vectors) != len(passages):
+        raise ValueError(f"{len(passages)} passages need as many vectors, not {len(vectors)}")
+    remove_passages(session, document_id, collection_id)
+    if not passages:
+        return []
+    session.execute(insert(tables.Passage), [_values(passage, document_id, version) for passage in passages])
+    new_ids = dict(
+        session.execute(
+            select(tables.Passage.ordinal, tables.Passage.id).where(tables.Passage.document_id == document_id)
+        )
+        .tuples()
+        .all()
+    )
+    ids = [new_ids[passage.ordinal] for passage in passages]
+    if vectors is not None:
+        session.execute(
+            insert(tables.PassageEmbedding),
+            [
+                {"passage_id": passage_id, "embedding_model": embedding_model, "vector": vector.tobytes()}
+                for passage_id, vector in zip(ids, vectors.astype(VECTOR_DTYPE), strict=True)
+            ],
+        )
+    append_changes(session, collection_id, "add", ids)
+    return ids
+
+
+def remove_passages(session: Session, document_id: int, collection_id: int) -> list[int]:
+    """Delete the document's passages with their embeddings, log the index changes, and return the old ids.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    lock_collection(session, collection_id)
+    ids = _ids_of_document(session, document_id)
+    if ids:
+        session.execute(delete(tables.Passage).where(tables.Passage.document_id == document_id))
+        append_changes(session, collection_id, "remove", ids)
+    return ids
+
+
+def announce_passages_again(session: Session, document_id: int, collection_id: int) -> None:
+    """Make every index read the document's passages anew, because what they are found by has changed.
+
+    Raises:
+        NotFound: there is no such collection.
+    """
+    lock_collection(session, collection_id)
+    ids = _ids_of_document(session, document_id)
+    append_changes(session, collection_id, "remove", ids)
+    append_changes(session, collection_id, "add", ids)
+
+
+def load_hits(session: Session, passage_ids: Sequence[int]) -> dict[int, PassageRow]:
+    """The passages of those ids with their documents. Ids that are gone are left out."""
+    found: dict[int, PassageRow] = {}
+    for ids in _batches(passage_ids):
+        statement = (
+            select(tables.Passage, tables.Document.title, tables.Document.source, tables.Document.near_duplicate_of)
+            .join(tables.Document, tables.Document.id == tables.Passage.document_id)
+            .where(tables.Passage.id.in_(ids), tables.Document.deleted_at.is_(None))
+        )
+        rows = session.execute(statement).tuples().all()
+        references = _exact_duplicates(session, sorted({passage.document_id for passage, *_ in rows}))
+        for passage, title, source, near_duplicate_of in rows:
+            found[passage.id] = PassageRow(
+                passage_id=passage.id,
+                document_id=passage.document_id,
+                document_version=passage.document_version,
+                title=title,
+                source=source,
+                headings=tuple(passage.headings),
+                page=passage.page,
+                row=passage.row,
+                start=passage.start_char,
+                end=passage.end_char,
+                text=passage.text,
+                near_duplicate_of=near_duplicate_of,
+                also_in=references.get(passage.document_id, ()),
+            )
+    return found
+
+
+def passage_ids_matching(session: Session, collection_id: int, filters: Mapping[str, str]) -> NDArray[np.int64]:
+    """The ids, ascending, of the passages whose documents fulfil ``filters`` (see ``rag.store.filters``).
+
+    Raises:
+        InvalidInput: a filter has no name.
+    """
+    statement = (
+        select(tables.Passage.id)
+        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
+        .where(
+            tables.Document.collection_id == collection_id,
+            tables.Document.deleted_at.is_(None),
+            *conditions(filters),
+        )
+        .order_by(tables.Passage.id)
+        .execution_options(yield_per=IDS_PER_FETCH)
+    )
+    return np.fromiter(session.scalars(statement), dtype=np.int64)
+
+
+def document_ids_matching(session: Session, collection_id: int, filters: Mapping[str, str]) -> list[int]:
+    """The ids, ascending, of the documents that fulfil ``filters`` and are not deleted.
+
+    Raises:
+        InvalidInput: a filter has no name.
+    """
+    statement = (
+        select(tables.Document.id)
+        .where(
+            tables.Document.collection_id == collection_id,
+            tables.Document.deleted_at.is_(None),
+            *conditions(filters),
+        )
+        .order_by(tables.Document.id)
+    )
+    return list(session.scalars(statement))
+
+
+def passage_ids_of_document(session: Session, document_id: int) -> list[int]:
+    """The ids of a document's passages, in the order of its text."""
+    return _ids_of_document(session, document_id)
+
+
+def iter_embeddings(
+    session: Session, collection_id: int, embedding_model: str, *, batch_size: int, after_id: int = 0
+) -> Iterator[EmbeddingBatch]:
+    """The passages of a collection that one model has embedded, by id, in batches: an index is rebuilt from these.
+
+    ``after_id`` continues after a passage. Ask for ``last_change_id`` before, in the same ``Database.read`` block, and
+    the batches are exactly what the changes up to that one come to.
+    """
+    while True:
+        statement = (
+            _embeddings(embedding_model)
+            .where(
+                tables.Document.collection_id == collection_id,
+                tables.Document.deleted_at.is_(None),
+                tables.Passage.id > after_id,
+            )
+            .limit(batch_size)
+        )
+        batch = _fetch(session, statement)
+        if not batch.words:
+            return
+        yield batch
+        after_id = batch.words[-1].passage_id
+
+
+def embeddings_of(session: Session, passage_ids: Sequence[int], embedding_model: str) -> EmbeddingBatch:
+    """The passages of those ids that one model has embedded, by id. Ids that are gone are left out."""
+    batches = [
+        _fetch(session, _embeddings(embedding_model).where(tables.Passage.id.in_(ids)))
+        for ids in _batches(sorted(passage_ids))
+    ]
+    filled = [batch for batch in batches if batch.words]
+    if not filled:
+        return _batch([], [], [])
+    return EmbeddingBatch(
+        passage_ids=np.concatenate([batch.passage_ids for batch in filled]),
+        vectors=np.concatenate([batch.vectors for batch in filled]),
+        words=[words for batch in filled for words in batch.words],
+    )
+
+
+def _embeddings(embedding_model: str) -> Select[int, int, str, list[str], str, bytes]:
+    return (
+        select(
+            tables.Passage.id,
+            tables.Passage.document_id,
+            tables.Document.title,
+            tables.Passage.headings,
+            tables.Passage.text,
+            tables.PassageEmbedding.vector,
+        )
+        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
+        .join(tables.PassageEmbedding, tables.PassageEmbedding.passage_id == tables.Passage.id)
+        .where(tables.PassageEmbedding.embedding_model == embedding_model)
+        .order_by(tables.Passage.id)
+    )
+
+
+def _fetch(session: Session, statement: Select[int, int, str, list[str], str, bytes]) -> EmbeddingBatch:
+    ids: list[int] = []
+    vectors: list[bytes] = []
+    words: list[PassageWords] = []
+    for passage_id, document_id, title, headings, text, vector in session.execute(statement).tuples():
+        ids.append(passage_id)
+        vectors.append(vector)
+        words.append(
+            PassageWords(
+                passage_id=passage_id, document_id=document_id, title=title, headings=tuple(headings), text=text
+            )
+        )
+    return _batch(ids, vectors, words)
+
+
+def _batch(ids: list[int], vectors: list[bytes], words: list[PassageWords]) -> EmbeddingBatch:
+    joined = np.frombuffer(b"".join(vectors), dtype=VECTOR_DTYPE)
+    return EmbeddingBatch(
+        passage_ids=np.array(ids, dtype=np.int64),
+        vectors=joined.reshape(len(ids), joined.size // max(1, len(ids))).astype(np.float16, copy=False),
+        words=words,
+    )
+
+
+def _exact_duplicates(session: Session, document_ids: Sequence[int]) -> dict[int, tuple[DocumentReference, ...]]:
+    statement = (
+        select(tables.Document.duplicate_of, tables.Document.id, tables.Document.title, tables.Document.source)
+        .where(tables.Document.duplicate_of.in_(document_ids), tables.Document.deleted_at.is_(None))
+        .order_by(tables.Document.id)
+    )
+    found: dict[int, tuple[DocumentReference, ...]] = {}
+    for original, document_id, title, source in session.execute(statement).tuples():
+        assert original is not None  # IN leaves NULL out
+        reference = DocumentReference(document_id=document_id, title=title, source=source)
+        found[original] = (*found.get(original, ()), reference)
+    return found
+
+
+def _ids_of_document(session: Session, document_id: int) -> list[int]:
+    statement = select(tables.Passage.id).where(tables.Passage.document_id == document_id).order_by(tables.Passage.id)
+    return list(session.scalars(statement))
+
+
+def _batches(ids: Sequence[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), IDS_PER_STATEMENT):
+        yield [int(passage_id) for passage_id in ids[start : start + IDS_PER_STATEMENT]]
+
+
+def _values(passage: Passage, document_id: int, version: int) -> dict[str, object]:
+    return {
+        "document_id": document_id,
+        "document_version": version,
+        "ordinal": passage.ordinal,
+        "start_char": passage.start,
+        "end_char": passage.end,
+        "text": passage.text,
+        "page": passage.page,
+        "row": passage.row,
+        "headings": list(passage.headings),
+        "num_tokens": passage.num_tokens,
+    }

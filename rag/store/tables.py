@@ -1,0 +1,374 @@
+"""The tables, as the newest migration leaves them. Nothing outside ``rag.store`` sees these classes.
+
+Column names are the words of JSON and Python, but for character ranges: ``end`` is a reserved word of SQL, so the
+columns are ``start_char`` and ``end_char``. They count Unicode code points, end exclusive.
+
+Ids are never used twice, not even after a deletion: PostgreSQL's sequences do that by themselves, SQLite needs
+AUTOINCREMENT. An index entry, a citation or a bookmark can thus never come to mean something else.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from rag.store.column_types import BigInt, PlainText, UtcDateTime
+
+Id = Annotated[int, mapped_column(primary_key=True)]
+
+NEVER_REUSE_IDS = {"sqlite_autoincrement": True}
+
+RANGE = "start_char >= 0 AND end_char > start_char"
+PLACE = 'page >= 1 AND "row" >= 1'
+
+
+class Base(DeclarativeBase):
+    """Types and constraint names that all tables share; names are explicit so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        int: BigInt,
+        str: PlainText(),
+        float: Double(),
+        bool: Boolean(),
+        bytes: LargeBinary(),
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(none_as_null=True),
+        dict[str, str]: JSON(),
+        list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
+    }
+
+
+class Collection(Base):
+    """A named body of documents with the embedding model that its vectors come from."""
+
+    __tablename__ = "collections"
+    __table_args__ = NEVER_REUSE_IDS
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    embedding_model: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Document(Base):
+    """A document as it stands now; its text is in ``document_versions``. Deleting only sets ``deleted_at``."""
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        UniqueConstraint("collection_id", "source"),
+        Index(None, "collection_id", "text_sha256"),
+        Index(None, "collection_id", "file"),
+        CheckConstraint("origin IN ('real', 'synthetic')", name="origin"),
+        CheckConstraint("version >= 1", name="version"),
+        CheckConstraint("duplicate_of <> id AND near_duplicate_of <> id", name="not_its_own_duplicate"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
+    source: Mapped[str]
+    file: Mapped[str]
+    file_sha256: Mapped[str]
+    title: Mapped[str]
+    media_type: Mapped[str]
+    origin: Mapped[str]
+    tags: Mapped[dict[str, str]]
+    # ``metadata`` is a name that SQLAlchemy keeps for itself.
+    document_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
+    version: Mapped[int]
+    text_sha256: Mapped[str]
+    duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("documents.id"), index=True)
+    near_duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("documents.id"), index=True)
+    signature: Mapped[bytes | None]
+    pipeline: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+
+
+class DocumentVersion(Base):
+    """The words of one version of a document. Normal work never deletes one: citations verify against it."""
+
+    __tablename__ = "document_versions"
+    __table_args__ = (
+        UniqueConstraint("document_id", "version"),
+        CheckConstraint("version >= 1", name="version"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    version: Mapped[int]
+    title: Mapped[str]
+    text: Mapped[str]
+    sections: Mapped[list[dict[str, Any]]]
+    text_sha256: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Passage(Base):
+    """A passage that can be found now. Passages of older versions are deleted; ``answer_passages`` keeps their text."""
+
+    __tablename__ = "passages"
+    __table_args__ = (
+        UniqueConstraint("document_id", "document_version", "ordinal"),
+        CheckConstraint("ordinal >= 0 AND num_tokens >= 0", name="counts"),
+        CheckConstraint(RANGE, name="range"),
+        CheckConstraint(PLACE, name="place"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    document_version: Mapped[int]
+    ordinal: Mapped[int]
+    start_char: Mapped[int]
+    end_char: Mapped[int]
+    text: Mapped[str]
+    page: Mapped[int | None]
+    row: Mapped[int | None]
+    headings: Mapped[list[str]]
+    num_tokens: Mapped[int]
+
+
+class PassageEmbedding(Base):
+    """A passage's vector under one embedding model: float16, little endian, one value after the other."""
+
+    __tablename__ = "passage_embeddings"
+
+    passage_id: Mapped[int] = mapped_column(ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True)
+    embedding_model: Mapped[str] = mapped_column(primary_key=True)
+    vector: Mapped[bytes]
+
+
+class IndexChange(Base):
+    """What entered or left the index, in order. Rows are only ever appended; ``passage_id`` may be long gone."""
+
+    __tablename__ = "index_changes"
+    __table_args__ = (
+        Index(None, "collection_id", "id"),
+        CheckConstraint("operation IN ('add', 'remove')", name="operation"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"))
+    passage_id: Mapped[int]
+    operation: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class IngestionRun(Base):
+    """One call of the ingestion command and what came of it."""
+
+    __tablename__ = "ingestion_runs"
+    __table_args__ = (
+        CheckConstraint("status IN ('running', 'finished', 'failed', 'interrupted')", name="status"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), index=True)
+    paths: Mapped[list[str]]
+    status: Mapped[str]
+    num_added: Mapped[int]
+    num_updated: Mapped[int]
+    num_unchanged: Mapped[int]
+    num_exact_duplicates: Mapped[int]
+    num_near_duplicates: Mapped[int]
+    num_refused: Mapped[int]
+    num_removed: Mapped[int]
+    num_passages: Mapped[int]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class IngestionFailure(Base):
+    """What a run refused and exactly why."""
+
+    __tablename__ = "ingestion_failures"
+    __table_args__ = NEVER_REUSE_IDS
+
+    id: Mapped[Id]
+    run_id: Mapped[int] = mapped_column(ForeignKey("ingestion_runs.id", ondelete="CASCADE"), index=True)
+    source: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class EvaluationRun(Base):
+    """One evaluation of a file of questions; ``metrics`` is null until it has finished."""
+
+    __tablename__ = "evaluation_runs"
+    __table_args__ = NEVER_REUSE_IDS
+
+    id: Mapped[Id]
+    file: Mapped[str]
+    file_sha256: Mapped[str]
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), index=True)
+    settings: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any] | None]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Answer(Base):
+    """One answered question, with everything that is needed to run it again."""
+
+    __tablename__ = "answers"
+    __table_args__ = (
+        CheckConstraint("confidence >= 0 AND confidence <= 1", name="confidence"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), index=True)
+    question: Mapped[str]
+    answer: Mapped[str]
+    abstained: Mapped[bool]
+    confidence: Mapped[float]
+    model: Mapped[str]
+    model_sha256: Mapped[str | None]
+    embedding_model: Mapped[str]
+    index_change_id: Mapped[int]
+    settings: Mapped[dict[str, Any]]
+    embed_ms: Mapped[float | None]
+    retrieve_ms: Mapped[float | None]
+    read_ms: Mapped[float | None]
+    score_ms: Mapped[float | None]
+    total_ms: Mapped[float | None]
+    evaluation_run_id: Mapped[int | None] = mapped_column(ForeignKey("evaluation_runs.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class AnswerPassage(Base):
+    """A passage that the generator was shown, copied whole.
+
+    ``passage_id`` and ``document_id`` are no foreign keys: the log outlives what it speaks of.
+    """
+
+    __tablename__ = "answer_passages"
+    __table_args__ = (
+        CheckConstraint("rank >= 1", name="rank"),
+        CheckConstraint(RANGE, name="range"),
+        CheckConstraint(PLACE, name="place"),
+    )
+
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    rank: Mapped[int] = mapped_column(primary_key=True)
+    passage_id: Mapped[int]
+    document_id: Mapped[int]
+    document_version: Mapped[int]
+    title: Mapped[str]
+    source: Mapped[str]
+    headings: Mapped[list[str]]
+    page: Mapped[int | None]
+    row: Mapped[int | None]
+    start_char: Mapped[int]
+    end_char: Mapped[int]
+    text: Mapped[str]
+    keyword_score: Mapped[float | None]
+    vector_score: Mapped[float | None]
+    fused_score: Mapped[float | None]
+    relevance_score: Mapped[float | None]
+    near_duplicate_of: Mapped[int | None]
+    also_in: Mapped[list[dict[str, Any]]]
+
+
+class Citation(Base):
+    """The exact characters that an answer rests on: ``quote == version.text[start_char:end_char]``."""
+
+    __tablename__ = "citations"
+    __table_args__ = (
+        CheckConstraint("ordinal >= 1", name="ordinal"),
+        CheckConstraint(RANGE, name="range"),
+        CheckConstraint(PLACE, name="place"),
+    )
+
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(primary_key=True)
+    passage_id: Mapped[int]
+    document_id: Mapped[int]
+    document_version: Mapped[int]
+    title: Mapped[str]
+    source: Mapped[str]
+    page: Mapped[int | None]
+    row: Mapped[int | None]
+    start_char: Mapped[int]
+    end_char: Mapped[int]
+    quote: Mapped[str]
+
+
+class AnswerScore(Base):
+    """One quality score of an answer, by one version of one scorer."""
+
+    __tablename__ = "answer_scores"
+
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
+    scorer: Mapped[str] = mapped_column(primary_key=True)
+    scorer_version: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+
+
+class Feedback(Base):
+    """What a person said of an answer. Later rows do not replace earlier ones; views show the last."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (
+        CheckConstraint("rating IN (-1, 1)", name="rating"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), index=True)
+    rating: Mapped[int]
+    comment: Mapped[str | None]
+    corrected_answer: Mapped[str | None]
+    user_id: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class EvaluationResult(Base):
+    """One question of an evaluation. ``gold_rank`` is the rank of the passage that held the answer, if it was found."""
+
+    __tablename__ = "evaluation_results"
+    __table_args__ = (
+        CheckConstraint("exact_match >= 0 AND exact_match <= 1 AND f1 >= 0 AND f1 <= 1", name="scores"),
+        CheckConstraint("gold_rank >= 1", name="gold_rank"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    run_id: Mapped[int] = mapped_column(ForeignKey("evaluation_runs.id", ondelete="CASCADE"), index=True)
+    question_id: Mapped[str]
+    question: Mapped[str]
+    reference_answers: Mapped[list[str]]
+    prediction: Mapped[str]
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id", ondelete="SET NULL"), index=True)
+    exact_match: Mapped[float]
+    f1: Mapped[float]
+    gold_rank: Mapped[int | None]
+    abstained: Mapped[bool]

@@ -1,0 +1,1 @@
+"""Cleaning text, finding sentences, splitting into passages, normalising answers; knows nothing of files or storage."""

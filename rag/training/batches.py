@@ -1,0 +1,129 @@
+"""Batches of the reader: a fixed number of questions of like length, some with a passage that misleads."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer, bucket_length
+from rag.training.examples import ReaderExamples
+
+RANDOM_NEGATIVE_SHARE = 0.25
+"""Share of the misleading passages drawn at random: the reader must also know what is plainly about other things."""
+CHUNK_BATCHES = 64
+"""Lengths are sorted within this many batches: enough to save padding, few enough to stay random."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderBatch:
+    """P pairs of Q questions and what is right about them.
+
+    ``pairs_QG`` as in ``ReaderModel.remember``. ``first_Q``/``last_Q`` are memory positions of the answer. The
+    targets hold the answer's tokens and the end token, padded with -1; ``position_QT`` where each stands, else -1.
+    """
+
+    pairs: PairBatch
+    pairs_QG: Tensor
+    relevant_P: Tensor
+    first_Q: Tensor
+    last_Q: Tensor
+    input_QT: Tensor
+    copied_from_QT: Tensor
+    target_QT: Tensor
+    position_QT: Tensor
+
+
+def plan_batches(examples: ReaderExamples, *, num_questions: int, seed: int, epoch: int) -> list[list[int]]:
+    """The questions of each batch of an epoch: a function of its arguments alone, so that a run can resume."""
+    rng = random.Random(f"{seed}/{epoch}")
+    order = list(range(len(examples.questions)))
+    rng.shuffle(order)
+    batches = []
+    size = num_questions * CHUNK_BATCHES
+    for start in range(0, len(order), size):
+        chunk = sorted(order[start : start + size], key=lambda q: examples.length(q, examples.questions[q].passage))
+        batches += [chunk[i : i + num_questions] for i in range(0, len(chunk), num_questions)]
+    full = [batch for batch in batches if len(batch) == num_questions]
+    rng.shuffle(full)
+    return full
+
+
+def make_batch(
+    examples: ReaderExamples,
+    negatives: Sequence[Sequence[int]],
+    questions: Sequence[int],
+    *,
+    num_negatives: int,
+    max_answer_tokens: int,
+    rng: random.Random,
+    tokenizer: ReaderTokenizer,
+) -> ReaderBatch:
+    """Put questions, their passages and ``num_negatives`` misleading passages into tensors."""
+    pairs: list[ReaderPair] = [examples.pair(q, examples.questions[q].passage) for q in questions]
+    spans = []
+    for pair, q in zip(pairs, questions, strict=True):
+        asked = examples.questions[q]
+        spans.append(pair.token_span(asked.answer_start, asked.answer_end) or (pair.passage_start, pair.passage_start))
+    Q = len(questions)
+    pairs_QG = torch.full((Q, 2), -1, dtype=torch.long)
+    pairs_QG[:, 0] = torch.arange(Q)
+    longest = bucket_length(max(len(pair.ids) for pair in pairs))
+    for row in rng.sample(range(Q), num_negatives):
+        passage = _misleading(examples, negatives[questions[row]], questions[row], longest=longest, rng=rng)
+        pairs_QG[row, 1] = len(pairs)
+        pairs.append(examples.pair(questions[row], passage))
+    relevant_P = torch.zeros(len(pairs))
+    relevant_P[:Q] = 1.0
+    return ReaderBatch(
+        pairs=tokenizer.batch(pairs),
+        pairs_QG=pairs_QG,
+        relevant_P=relevant_P,
+        first_Q=torch.tensor([first for first, _ in spans]),
+        last_Q=torch.tensor([last for _, last in spans]),
+        **_targets(pairs[:Q], spans, tokenizer=tokenizer, max_answer_tokens=max_answer_tokens),
+    )
+
+
+def _misleading(
+    examples: ReaderExamples, hard: Sequence[int], question: int, *, longest: int, rng: random.Random
+) -> int:
+    """A passage that does not hold the answer, and rather one that does not lengthen the whole batch."""
+    own = examples.passages[examples.questions[question].passage].paragraph
+    if rng.random() < RANDOM_NEGATIVE_SHARE or not hard:
+        drawn = [rng.randrange(len(examples.passages)) for _ in range(8)]
+        candidates = [p for p in drawn if examples.passages[p].paragraph != own] or drawn
+    else:
+        candidates = rng.sample(list(hard), len(hard))
+    fitting = [p for p in candidates if examples.length(question, p) <= longest]
+    return (fitting or candidates)[0]
+
+
+def _targets(
+    pairs: Sequence[ReaderPair],
+    spans: Sequence[tuple[int, int]],
+    *,
+    tokenizer: ReaderTokenizer,
+    max_answer_tokens: int,
+) -> dict[str, Tensor]:
+    lengths = [min(last - first + 1, max_answer_tokens) for first, last in spans]
+    T = -(-(max(lengths) + 1) // 8) * 8  # few shapes: see LENGTH_BUCKET
+    shape = (len(pairs), T)
+    input_QT = torch.full(shape, tokenizer.pad_id)
+    copied_from_QT, target_QT, position_QT = (torch.full(shape, -1) for _ in range(3))
+    input_QT[:, 0] = tokenizer.begin_id
+    for row, (pair, (first, _), length) in enumerate(zip(pairs, spans, lengths, strict=True)):
+        ids = torch.tensor(pair.ids[first : first + length])
+        positions = torch.arange(first, first + length)
+        input_QT[row, 1 : length + 1] = ids
+        copied_from_QT[row, 1 : length + 1] = positions
+        target_QT[row, :length] = ids
+        target_QT[row, length] = tokenizer.end_id
+        position_QT[row, :length] = positions
+    return {
+        "input_QT": input_QT,
+        "copied_from_QT": copied_from_QT,
+        "target_QT": target_QT,
+        "position_QT": position_QT,
+    }

@@ -1,0 +1,80 @@
+"""``rag train reader``: from a SQuAD file to weights that answer, in one resumable run.
+
+Articles kept out of training serve to weigh the span scores, to calibrate the confidence and to set the threshold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag.reader.checkpoint import ReaderConfig, file_sha256, new_reader, save_reader
+from rag.reader.input_format import ReaderTokenizer
+from rag.training.calibration import calibrate
+from rag.training.examples import ReaderExamples, mine_hard_negatives, split_by_article
+from rag.training.loop import ReaderTrainer, TrainingConfig, TrainingProgress
+from rag.training.squad import load_squad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderRun:
+    """What to train from and where to. ``folder`` keeps checkpoints, log and hard negatives."""
+
+    data: Path
+    folder: Path
+    output: Path
+    encoder_folder: Path
+    encoder_name: str
+    passage_tokens: int = 200
+    num_decoder_layers: int = 3
+    held_share: float = 0.05
+    num_calibration: int = 2_000
+
+
+def train_reader(
+    run: ReaderRun,
+    config: TrainingConfig,
+    *,
+    on_progress: Callable[[TrainingProgress], None],
+    on_stage: Callable[[str], None],
+) -> ReaderConfig:
+    """Train, calibrate and save a reader; goes on where an earlier run in the same folder stopped.
+
+    Raises:
+        InvalidInput: the data cannot be read or is too small, or the folder holds a run with other settings.
+    """
+    on_stage(f"reading {run.data.name}")
+    tokenizer = ReaderTokenizer.load(run.encoder_folder)
+    train, held = split_by_article(load_squad(run.data), share=run.held_share, seed=config.seed)
+    examples = ReaderExamples(train, tokenizer, max_tokens=run.passage_tokens)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    on_stage(f"mining hard negatives for {len(examples.questions)} questions")
+    negatives = mine_hard_negatives(examples, run.folder)
+    model = new_reader(run.encoder_folder, num_decoder_layers=run.num_decoder_layers, dropout=0.0, seed=config.seed)
+    trainer = ReaderTrainer(model, tokenizer, examples, negatives, config=config, folder=run.folder)
+    step = trainer.resume()
+    on_stage(f"training from step {step} of {config.num_steps}")
+    trainer.run(on_progress)
+    on_stage("calibrating on articles kept out of training")
+    model.eval()
+    held_examples = ReaderExamples(held, tokenizer, max_tokens=run.passage_tokens)
+    fitted = calibrate(model, tokenizer, held_examples, limit=run.num_calibration, seed=config.seed)
+    return save_reader(
+        run.output,
+        model,
+        ReaderConfig(
+            encoder=run.encoder_name,
+            num_decoder_layers=run.num_decoder_layers,
+            passage_tokens=run.passage_tokens,
+            scoring=fitted.scoring,
+            calibration=fitted.calibration,
+            abstain_below=fitted.abstain_below,
+            training={
+                "data": run.data.name,
+                "data_sha256": file_sha256(run.data),
+                "num_steps": config.num_steps,
+                "num_questions": config.num_questions,
+                "num_negatives": config.num_negatives,
+                "seed": config.seed,
+            },
+        ),
+    )

