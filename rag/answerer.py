@@ -29,6 +29,20 @@ class AskOptions:
     evaluation_run_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """An answer before it is logged; ``generation.answer`` is there also where it is to be withheld."""
+
+    question: str
+    found: SearchResult
+    options: AskOptions
+    generation: Generation
+    abstained: bool
+    hits: tuple[Hit, ...]
+    scores: tuple[Score, ...]
+    timings_ms: Mapping[str, float]
+
+
 class Answerer:
     """Answers questions and logs every one of them. Safe to share between threads."""
 
@@ -66,28 +80,55 @@ class Answerer:
 
     def answer_from(self, question: str, found: SearchResult, *, options: AskOptions) -> Answer:
         """Answer a question from hits that are there already."""
+        return self.log(self.consider(question, found, options=options))
+
+    def consider(self, question: str, found: SearchResult, *, options: AskOptions) -> Considered:
+        """Generate, decide whether to abstain, and score; nothing is logged yet."""
         started = time.perf_counter()
         with self._generating:
             generation = self._generator.generate(question, found.hits)
         generated = time.perf_counter()
         hits = _by_relevance(found.hits, generation)
-        abstained = not generation.answer or (options.abstain and generation.confidence < self._abstain_below)
-        scores = self._score(question, found, generation, hits)
+        judged = Judged(
+            question=question,
+            question_vector=found.vector,
+            citations=generation.citations,
+            confidence=generation.confidence,
+            hits=hits,
+        )
+        scores = self._score(judged)
         scored = time.perf_counter()
-        timings = {
-            **found.timings_ms,
-            "read": (generated - started) * 1000,
-            "score": (scored - generated) * 1000,
-        }
+        return Considered(
+            question=question,
+            found=found,
+            options=options,
+            generation=generation,
+            abstained=not generation.answer or (options.abstain and self.would_abstain(generation)),
+            hits=hits,
+            scores=scores,
+            timings_ms={
+                **found.timings_ms,
+                "read": (generated - started) * 1000,
+                "score": (scored - generated) * 1000,
+            },
+        )
+
+    def would_abstain(self, generation: Generation) -> bool:
+        """Whether this answer is to be withheld where abstaining is on."""
+        return not generation.answer or generation.confidence < self._abstain_below
+
+    def log(self, considered: Considered) -> Answer:
+        """Log an answer and return it as logged. A withheld answer is logged as empty, with all its passages."""
+        generation, found, options = considered.generation, considered.found, considered.options
         new = NewAnswer(
             collection_id=found.collection.id,
-            question=question,
-            answer="" if abstained else generation.answer,
-            abstained=abstained,
+            question=considered.question,
+            answer="" if considered.abstained else generation.answer,
+            abstained=considered.abstained,
             confidence=generation.confidence,
-            citations=() if abstained else generation.citations,
-            passages=hits,
-            scores=scores,
+            citations=() if considered.abstained else generation.citations,
+            passages=considered.hits,
+            scores=considered.scores,
             model=self._generator.name,
             model_sha256=self._generator.weights_sha256,
             embedding_model=found.collection.embedding_model,
@@ -100,22 +141,13 @@ class Answerer:
                 **self._retriever.settings,
                 **self._generator.settings,
             },
-            timings_ms={**timings, "total": sum(timings.values())},
+            timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
             evaluation_run_id=options.evaluation_run_id,
         )
         with self._database.write() as session:
             return get_answer(session, insert_answer(session, new)).answer
 
-    def _score(
-        self, question: str, found: SearchResult, generation: Generation, hits: tuple[Hit, ...]
-    ) -> tuple[Score, ...]:
-        judged = Judged(
-            question=question,
-            question_vector=found.vector,
-            citations=generation.citations,
-            confidence=generation.confidence,
-            hits=hits,
-        )
+    def _score(self, judged: Judged) -> tuple[Score, ...]:
         values = [(scorer, scorer.score(judged)) for scorer in self._scorers]
         return tuple(
             Score(metric=scorer.metric, value=value, scorer="rag", scorer_version=scorer.version)

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     max_document_chars: int = Field(20_000_000, ge=1, description="Documents with more text are refused.")
 
     # Searching.
-    keyword_weight: float = Field(0.6, ge=0, le=1, description="Share of the keyword leg in the fused score.")
+    keyword_weight: float = Field(0.4, ge=0, le=1, description="Share of the keyword leg in the fused score.")
     num_candidates: int = Field(100, ge=1, le=10_000, description="Passages that each leg proposes.")
     top_k: int = Field(8, ge=1)
     max_top_k: int = Field(100, ge=1)

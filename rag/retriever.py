@@ -14,7 +14,13 @@ from rag.index.index_set import IndexSet
 from rag.records import DocumentReference, Hit, HitScores, SearchMode
 from rag.store.collections import Collection, get_collection
 from rag.store.database import Database
-from rag.store.passages import PassageRow, document_ids_matching, load_hits, passage_ids_matching
+from rag.store.passages import (
+    PassageRow,
+    document_ids_matching,
+    load_hits,
+    passage_ids_matching,
+    passage_ids_of_document,
+)
 from rag.text.clean import normalized_sha256
 
 
@@ -105,6 +111,26 @@ class Retriever:
                 "embed": (embedded - started) * 1000,
                 "retrieve": (time.perf_counter() - embedded) * 1000,
             },
+        )
+
+    def passages_of(self, question: str, *, collection: str, document_id: int) -> SearchResult:
+        """All passages of one document, as if they had been found: to read a document that is known to be right.
+
+        Raises:
+            NotFound: there is no such collection.
+        """
+        self._check(question, top_k=1)
+        with self._database.read() as session:
+            found = get_collection(session, collection)
+            rows = load_hits(session, passage_ids_of_document(session, document_id))
+        started = time.perf_counter()
+        vector = self._embedder.embed([question])[0]
+        return SearchResult(
+            hits=tuple(_hit(row, HitScores()) for row in rows.values()),
+            collection=found,
+            change_id=self._indexes.get(found).refresh(),
+            vector=vector,
+            timings_ms={"embed": (time.perf_counter() - started) * 1000},
         )
 
     def _check(self, question: str, top_k: int) -> None:

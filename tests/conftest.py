@@ -9,8 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import torch
 from sqlalchemy import make_url
+from transformers import BertConfig, BertModel
 
+from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder, quiet_model_loading
+from rag.reader.input_format import ReaderTokenizer
 from rag.store import migrate
 from rag.store.database import Database
 
@@ -112,3 +116,29 @@ def _run_sql(url: str, *statements: str) -> None:
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT folder with the carried tokenizer and small random weights."""
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
+    )
+    BertModel(config).save_pretrained(folder)
+    shutil.copy(model_folder(CARRIED_MODEL) / "tokenizer.json", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_encoder_folder: Path) -> ReaderTokenizer:
+    """The reader's tokenizer."""
+    return ReaderTokenizer.load(tiny_encoder_folder)
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Embedder:
+    """The real embedding model."""
+    quiet_model_loading()
+    return Embedder(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=32)

@@ -78,6 +78,6 @@ class Embedder:
 
 def quiet_model_loading() -> None:
     """Keep the model libraries' own progress bars and advice off the terminal."""
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.getLogger("transformers").setLevel(logging.ERROR)
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
 """The ingestion pipeline: starts runs, logs them in SQL, and closes them whatever happens."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from rag.ingest.preparation import Preparer
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.storing import Labels
+from rag.records import Document
 from rag.store.collections import Collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, get_document
@@ -75,6 +76,22 @@ class Ingester:
             raise UnreadableDocument(report.refused[0].reason)
         with self._database.read() as session:
             return documents_of_file(session, run.collection.id, upload_source(name))
+
+    def ingest_documents(
+        self,
+        documents: Iterable[Document],
+        *,
+        file: str,
+        file_sha256: str,
+        collection: str,
+        labels: Labels,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Ingest documents that were read elsewhere, all of the one file of that URI and hash."""
+        started = time.perf_counter()
+        with self._run(collection, [file], labels, on_progress) as run:
+            run.read_documents(file, file_sha256, documents)
+        return run.report(seconds=time.perf_counter() - started)
 
     def remove(self, document_id: int) -> None:
         """Take a document out of its collection. Its versions stay, so that answers that cite it can be checked.

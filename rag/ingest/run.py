@@ -5,7 +5,7 @@ the batch in work: the same command again goes on from there, since what is stor
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, So
 from rag.ingest.storing import DocumentStorer, Labels, Outcome, is_current
 from rag.records import Document
 from rag.store.collections import Collection
-from rag.store.database import Database
+from rag.store.database import Database, Session
 from rag.store.documents import (
+    StoredDocument,
     documents_of_file,
     find_by_source,
     find_identical,
@@ -105,7 +106,11 @@ class IngestionRun:
             max_file_bytes=self._settings.max_file_bytes,
             max_document_chars=self._settings.max_document_chars,
         )
-        self._read_documents(source, sha256, documents)
+        self.read_documents(source, sha256, documents)
+
+    def read_documents(self, file: str, sha256: str, documents: Iterable[Document]) -> None:
+        """Ingest documents that were read elsewhere, as those of the file of that URI and hash."""
+        self._read_documents(file, sha256, documents)
         self._flush()
 
     def remove(self, document_id: int) -> None:
@@ -157,7 +162,7 @@ class IngestionRun:
         )
         self._read_documents(uri, sha256 or "", documents)
 
-    def _read_documents(self, file: str, sha256: str, documents: Iterator[Document]) -> None:
+    def _read_documents(self, file: str, sha256: str, documents: Iterable[Document]) -> None:
         """Queue a file's documents; those that it no longer holds are removed once it was read to its end."""
         sources: set[str] = set()
         try:
@@ -211,17 +216,27 @@ class IngestionRun:
         with self._database.read() as session:
             for prepared in (pending.prepared for pending in batch):
                 stored = find_by_source(session, self._collection.id, prepared.document.source)
-                known = is_current(
-                    stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline
-                ) or find_identical(
-                    session, self._collection.id, prepared.text_sha256, exclude_id=stored.id if stored else None
-                )
-                if not known and all(prepared.text_sha256 != other.text_sha256 for other in needed.values()):
-                    needed[prepared.document.source] = prepared
+                if is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
+                    continue
+                if self._labels.deduplicate and self._is_known(session, prepared, stored, needed.values()):
+                    continue
+                needed[prepared.document.source] = prepared
         made = self._preparer.passages(
             [(p.document.title, p.document.text, p.document.sections) for p in needed.values()]
         )
         return dict(zip(needed, made, strict=True))
+
+    def _is_known(
+        self,
+        session: Session,
+        prepared: PreparedDocument,
+        stored: StoredDocument | None,
+        batch: Iterable[PreparedDocument],
+    ) -> bool:
+        if any(prepared.text_sha256 == other.text_sha256 for other in batch):
+            return True
+        exclude_id = stored.id if stored else None
+        return find_identical(session, self._collection.id, prepared.text_sha256, exclude_id=exclude_id) is not None
 
     def _count(self, outcomes: Sequence[tuple[_Pending, Outcome]]) -> None:
         names = {

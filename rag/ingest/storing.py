@@ -43,10 +43,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What the caller of an ingestion says about its documents."""
+    """What the caller of an ingestion says about its documents.
+
+    ``deduplicate`` False keeps every document apart: an evaluation must find each of its paragraphs.
+    """
 
     origin: Origin = "real"
     tags: Mapping[str, str]
+    deduplicate: bool = True
 
 
 def is_current(stored: StoredDocument | None, *, text_sha256: str, pipeline: str) -> bool:
@@ -85,11 +89,12 @@ class DocumentStorer:
         stored = find_by_source(session, self._collection_id, document.source)
         if stored and is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
-        original = find_identical(
-            session, self._collection_id, prepared.text_sha256, exclude_id=stored.id if stored else None
-        )
-        near = None
-        if original is None:
+        original = near = None
+        if labels.deduplicate:
+            original = find_identical(
+                session, self._collection_id, prepared.text_sha256, exclude_id=stored.id if stored else None
+            )
+        if labels.deduplicate and original is None:
             near = self._near_duplicates.find(prepared.signature, other_than=stored.id if stored else None)
         details = DocumentDetails(
             file_sha256=file_sha256,

@@ -18,19 +18,25 @@ _LIST_ITEM = re.compile(r"[ \t]*+(?:[-*+\u2022\u2023\u25e6\u2013]|\(?(?:\d{1,3}|
 _FIELD = re.compile(r"[ \t]*+[^\W_][^:;.\n]{0,60}:(?:[ \t]|$)")
 _ENUMERATOR = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})")
 
+_TITLES = "dr mr mrs ms messrs mx prof hon st ste gen col sgt capt lt cmdr maj adm gov sen rep pres supt det insp mt ft"
+_REFERENCES = (
+    "e.g i.e eg ie cf viz vs v approx resp incl excl fig figs eq eqs sec sect ch chap vol vols tab ref refs pp ca"
+)
+_NUMBERED = "no nos nr art arts p para paras ver rev app est jan feb mar apr jun jul aug sep sept oct nov dec"
+_NAME_ENDS = "al inc ltd co corp llc plc bros jr sr dept univ assn ave blvd rd bldg ext tel ph.d"
+_FIRST_WORDS = (
+    "a after all also although an and any as at because before both but by can do does each even every finally first "
+    "for from has have he her his how however i if in is it its let many more most my no nor not now of on once one "
+    "only or other our please see she since so some such that the their then there these they this those though to "
+    "under unless until use was we were what when where whether which while who why with without you your"
+)
 # Never the end: a name, a number or a quotation follows.
-_BEFORE_NAME = frozenset(
-    ["dr", "mr", "mrs", "ms", "messrs", "mx", "prof", "rev", "hon", "st", "ste", "gen", "col", "sgt", "capt", "lt", "cmdr", "maj", "adm", "gov", "sen", "rep", "pres", "supt", "det", "insp", "mt", "ft", "vs", "v", "cf", "viz", "approx", "resp", "incl", "excl", "e.g", "i.e", "eg", "ie", "fig", "figs", "eq", "eqs", "sec", "sect", "ch", "chap", "vol", "vols", "tab", "ref", "refs", "pp", "ca", "al"]
-)
+_BEFORE_NAME = frozenset(_TITLES.split() + _REFERENCES.split())
 # The end, unless a number follows: "No. 5", "Jan. 3", "p. 12".
-_BEFORE_NUMBER = frozenset(
-    ["no", "nos", "nr", "art", "arts", "p", "para", "paras", "ver", "rev", "app", "est", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"]
-)
+_BEFORE_NUMBER = frozenset(_NUMBERED.split())
 # The end only if the next word opens sentences.
-_EITHER_WAY = frozenset(["inc", "ltd", "co", "corp", "llc", "plc", "bros", "jr", "sr", "dept", "univ", "assn", "ave", "blvd", "rd", "bldg", "ext", "tel", "ph.d"])
-_OPENERS = frozenset(
-    ["a", "after", "all", "also", "although", "an", "and", "any", "as", "at", "because", "before", "both", "but", "by", "can", "do", "does", "each", "even", "every", "finally", "first", "for", "from", "has", "have", "he", "her", "his", "how", "however", "i", "if", "in", "is", "it", "its", "let", "many", "more", "most", "my", "no", "nor", "not", "now", "of", "on", "once", "one", "only", "or", "other", "our", "please", "see", "she", "since", "so", "some", "such", "that", "the", "their", "then", "there", "these", "they", "this", "those", "though", "to", "under", "unless", "until", "use", "was", "we", "were", "what", "when", "where", "whether", "which", "while", "who", "why", "with", "without", "you", "your"]
-)
+_EITHER_WAY = frozenset(_NAME_ENDS.split())
+_OPENERS = frozenset(_FIRST_WORDS.split())
 _OPENING = "([{\"'\u2018\u201c\xab*_`/"
 _LONGEST_WORD = 24
 

@@ -94,9 +94,7 @@ def split_passages(
     return passages
 
 
-def _measure(
-    text: str, sections: Sequence[Section], count_tokens: CountTokens, max_tokens: int
-) -> Iterator[_Stretch]:
+def _measure(text: str, sections: Sequence[Section], count_tokens: CountTokens, max_tokens: int) -> Iterator[_Stretch]:
     sentences = [
         (section.start + start, section.start + end)
         for section in sections
@@ -132,9 +130,7 @@ def _count(text: str, spans: list[tuple[int, int]], count_tokens: CountTokens) -
     ]
 
 
-def _cut_overlong(
-    text: str, pieces: list[_Piece], count_tokens: CountTokens, max_tokens: int
-) -> list[_Piece]:
+def _cut_overlong(text: str, pieces: list[_Piece], count_tokens: CountTokens, max_tokens: int) -> list[_Piece]:
     """Cut what is too long, count the parts, and again, until all fit; one or two rounds unless the text is odd."""
     while True:
         parts = {piece.start: _cut(text, piece, max_tokens) for piece in pieces if piece.num_tokens > max_tokens}
@@ -205,7 +201,9 @@ def _shared_headings(previous: _Stretch, following: _Stretch, max_tokens: int) -
         return None
     if previous.is_bare_heading and second.headings[:-1] == first.headings:
         return second.headings
-    are_small_neighbours = previous.is_small and following.is_small and previous.parent == following.parent
+    # A bare heading waits for what stands below it.
+    is_last_small = following.is_small and not following.is_bare_heading
+    are_small_neighbours = previous.is_small and is_last_small and previous.parent == following.parent
     if are_small_neighbours and previous.num_tokens + following.num_tokens <= max_tokens:
         return _common_prefix(first.headings, second.headings)
     return None

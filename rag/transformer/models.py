@@ -110,11 +110,11 @@ def load_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
     Raises:
         ModelError: a file is missing, or the weights are of another family.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = load_file(folder / "model.safetensors")
-    except FileNotFoundError as error:
-        raise ModelError(f"{folder} is not a model folder: {error.filename} is missing.") from error
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder} is not a model folder: {name} is missing.")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = load_file(folder / "model.safetensors")
     if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
         raise ModelError(f"{folder} holds a {config.get('model_type')!r} model; a BERT-family model is needed.")
     shape = LayerShape(

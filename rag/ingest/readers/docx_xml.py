@@ -1,10 +1,9 @@
-"""What a DOCX file's XML says (ECMA-376, part 1): text of paragraphs, heading levels, list numbers, table rows.
+"""The text of a DOCX file's body (ECMA-376, part 1): its paragraphs, text boxes and tables.
 
 python-docx gives the parts of the file; its own paragraphs pass over content controls, insertions and text boxes.
 """
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from docx.oxml.ns import qn
@@ -19,9 +18,7 @@ _AS_CHARACTER = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:no
 # Deleted and moved-away text, and what the file repeats for programs that cannot show the newer form.
 _NOT_SHOWN = frozenset((qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), _MC + "Fallback"))
 _BLOCKS = frozenset((qn("w:p"), qn("w:tbl")))
-_HEADING_NAME = re.compile(r"heading (\d)", re.IGNORECASE)
 _MAX_SPAN = 63  # Word's own limit for columns
-_MAX_STYLE_DEPTH = 20
 
 
 def blocks(parent: Element) -> Iterator[Element]:
@@ -62,8 +59,8 @@ def table_rows(table: Element) -> list[list[str]]:
             merge = cell.find(f"{qn('w:tcPr')}/{qn('w:vMerge')}")
             above = rows[-1][len(cells)] if rows and len(cells) < len(rows[-1]) else ""
             continues = merge is not None and merge.get(qn("w:val"), "continue") == "continue"
-            cells.append(above if continues else _cell_text(cell))
-            span = _value(cell, "w:tcPr", "w:gridSpan")
+            cells.append(above if continues else _flat_text(cell))
+            span = value(cell, "w:tcPr", "w:gridSpan")
             num_columns = min(int(span), _MAX_SPAN) if span.isdecimal() else 1
             cells.extend([""] * (num_columns - 1))
         rows.append(cells)
@@ -76,12 +73,17 @@ def table_cells(table: Element) -> Iterator[Element]:
         yield from _children(row, qn("w:tc"))
 
 
-def is_data_table(table: Element, styles: "Styles") -> bool:
-    """False for a table that only arranges a page: one row or column, another table or a heading within."""
+def is_data_table(table: Element) -> bool:
+    """False for a table that only arranges a page: it has one row or column, or holds another table."""
     rows = [list(_children(row, qn("w:tc"))) for row in _children(table, qn("w:tr"))]
-    if len(rows) < 2 or max(map(len, rows)) < 2 or next(table.iterdescendants(qn("w:tbl")), None) is not None:
-        return False
-    return all(styles.heading_level(paragraph) is None for paragraph in table.iterdescendants(qn("w:p")))
+    is_nesting = next(table.iterdescendants(qn("w:tbl")), None) is not None
+    return len(rows) > 1 and max(map(len, rows)) > 1 and not is_nesting
+
+
+def value(element: Element, *path: str) -> str:
+    """The ``w:val`` of the element at ``path``; empty if there is none."""
+    found = element.find("/".join(qn(step) for step in path))
+    return "" if found is None else str(found.get(qn("w:val"), ""))
 
 
 def _children(parent: Element, tag: str) -> Iterator[Element]:
@@ -92,10 +94,12 @@ def _children(parent: Element, tag: str) -> Iterator[Element]:
             yield from _children(child, tag)
 
 
-def _cell_text(cell: Element) -> str:
-    return " ".join(paragraph_text(paragraph)[0] for paragraph in cell.iterdescendants(qn("w:p")))
-
-
-def _value(element: Element, *path: str) -> str:
-    found = element.find("/".join(qn(step) for step in path))
-    return "" if found is None else str(found.get(qn("w:val"), ""))
+def _flat_text(parent: Element) -> str:
+    parts: list[str] = []
+    for block in blocks(parent):
+        if block.tag == qn("w:tbl"):
+            parts.extend(map(_flat_text, table_cells(block)))
+        else:
+            text, boxes = paragraph_text(block)
+            parts.extend((text, *map(_flat_text, boxes)))
+    return " ".join(filter(None, parts))

@@ -33,7 +33,8 @@ _DECLARABLE = re.compile(
 )
 # Without UTF-16 and the EBCDIC pages: they make "text" of any bytes at all.
 _GUESSABLE = (
-    ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2", "iso8859_15", "koi8_r", "koi8_u", "mac_roman", "cp437", "cp850", "cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "cp949", "euc_kr", "tis_620"]
+    "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 iso8859_2 iso8859_15 koi8_r koi8_u mac_roman cp437 "
+    "cp850 cp932 euc_jp iso2022_jp gb18030 big5 cp949 euc_kr tis_620"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
@@ -115,7 +116,7 @@ def _guess_encoding(data: bytes, name: str) -> str:
     if b"\0" in data:
         raise UnreadableDocument(f"{name} holds binary data, not text.")
     sample = data if len(data) <= _NUM_SAMPLE_BYTES else _sample(data)
-    matches = charset_normalizer.from_bytes(sample, cp_isolation=_GUESSABLE)
+    matches = charset_normalizer.from_bytes(sample, cp_isolation=_GUESSABLE.split())
     best = matches.best()
     if best is None:
         raise UnreadableDocument(f"{name} is not text in any known encoding; save it as UTF-8.")

@@ -14,8 +14,9 @@ _MAX_KEY_CHARS = 100
 _MAX_VALUE_CHARS = 500
 _MAX_INTEGER = 2**53  # JSON readers agree on integers up to here (RFC 8259, section 6)
 
+_PLACEHOLDER = re.compile(r"\(?(anonymous|unspecified|unknown|none|n/a)\)?|python-docx|title", re.IGNORECASE)
 _NO_TITLE = re.compile(
-    r"untitled.*|document ?\d*|(word|microsoft word) document|powerpoint presentation|title"
+    r"untitled.*|document ?\d*|(word|microsoft word) document|powerpoint presentation"
     r"|microsoft (word|powerpoint|excel) - .*|\S+\.(docx?|pdf|indd|qxd|tmp|dvi|tex|rtf|odt|html?)",
     re.IGNORECASE,
 )
@@ -27,10 +28,11 @@ def one_line(text: str) -> str:
     return " ".join(clean_text(text).split())
 
 
-def sensible_title(title: object) -> str:
+def sensible_property(title: object) -> str:
     """A title from a file's own properties, or empty if it is what programs write when nobody gave one."""
     line = one_line(title) if isinstance(title, str) else ""
-    return "" if _NO_TITLE.fullmatch(line) else line[:_MAX_TITLE_CHARS].rstrip()
+    is_placeholder = _NO_TITLE.fullmatch(line) or _PLACEHOLDER.fullmatch(line)
+    return "" if is_placeholder else line[:_MAX_TITLE_CHARS].rstrip()
 
 
 def title_from_name(name: str) -> str:

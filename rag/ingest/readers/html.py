@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from bs4 import BeautifulSoup, Tag
 
-from rag.ingest.readers.facts import one_line, sensible_title
+from rag.ingest.readers.facts import one_line, sensible_property
 from rag.ingest.readers.html_blocks import HtmlBlocks
 from rag.ingest.readers.html_walk import walk
 from rag.ingest.readers.outline import TextBuilder
@@ -39,7 +39,7 @@ def read_html(raw: RawFile) -> Iterator[Document]:
         if builder.is_empty:
             _add_blocks(builder, root, keeps_surroundings=keeps_surroundings)
     yield builder.document(
-        title=sensible_title(soup.title.get_text() if soup.title else None),
+        title=sensible_property(soup.title.get_text() if soup.title else None),
         media_type="text/html",
         metadata={**_facts(soup), **metadata},
     )
@@ -63,7 +63,7 @@ def _parse(markup: str) -> BeautifulSoup:
 
 
 def _content_root(soup: BeautifulSoup) -> Tag:
-    main = soup.find("main") or soup.find(attrs={"role": "main"})
+    main = soup.find("main") or soup.find(None, {"role": "main"})
     if isinstance(main, Tag):
         return main
     articles = soup.find_all("article", limit=2)

@@ -4,7 +4,7 @@ import textwrap
 
 from bs4 import Tag
 
-from rag.ingest.readers.html_tables import is_data_table, table_lines
+from rag.ingest.readers.html_tables import table_lines
 from rag.ingest.readers.html_walk import INLINE, NEVER_TEXT
 from rag.ingest.readers.outline import TextBuilder
 
@@ -13,6 +13,7 @@ _SURROUNDINGS = frozenset(["nav", "footer", "aside", "menu"])
 _SURROUNDING_ROLES = frozenset(["navigation", "banner", "contentinfo", "search", "menu", "menubar"])
 _ARTICLES = ("article", "main")
 _MARKS_OF_CONTENT = ["p", "li", "table", "main", "article", *_HEADINGS]
+_MARKS_OF_LAYOUT = ["table", "pre", *_HEADINGS]
 _MAX_INDENTED_DEPTH = 8
 
 
@@ -26,7 +27,8 @@ class HtmlBlocks:
     def __init__(self, builder: TextBuilder, root: Tag, *, keeps_surroundings: bool) -> None:
         self._builder = builder
         self._keeps_surroundings = keeps_surroundings
-        self._has_content = set() if keeps_surroundings else _ancestors_of_content(root)
+        self._around_content = _ancestors_of(_MARKS_OF_CONTENT, root)
+        self._around_blocks = _ancestors_of(_MARKS_OF_LAYOUT, root)
         self._lines: list[list[str]] = [[]]
         self._heading: Tag | None = None
         self._article_depth = int(root.name in _ARTICLES or root.get("role") == "main")
@@ -100,7 +102,7 @@ class HtmlBlocks:
         elif tag.name == "pre":
             self._builder.paragraph(textwrap.dedent(tag.get_text().expandtabs(4)))
             return False
-        elif tag.name == "table" and is_data_table(tag):
+        elif tag.name == "table" and self._is_data_table(tag):
             self._builder.break_lines()
             for line in table_lines(tag):
                 self._builder.line(line)
@@ -115,22 +117,26 @@ class HtmlBlocks:
         self._counters[-1] = count + 1
         return f"{count + 1}. "
 
+    def _is_data_table(self, table: Tag) -> bool:
+        # A table with headings, code or tables in it arranges a page, and one without rows is no table.
+        return id(table) not in self._around_blocks and table.find("tr") is not None
+
     def _is_surrounding(self, tag: Tag) -> bool:
         if self._keeps_surroundings:
             return False
         if tag.name == "header":
             return not self._article_depth
         if tag.name == "form":
-            return id(tag) not in self._has_content
+            return id(tag) not in self._around_content
         if tag.name == "button":
             return self._heading is None  # accordions put the words of a heading into a button
         return tag.name in _SURROUNDINGS or str(tag.get("role")) in _SURROUNDING_ROLES
 
 
-def _ancestors_of_content(root: Tag) -> set[int]:
-    # From below and stopping at what is known, which takes linear time however deep the forms are nested.
+def _ancestors_of(names: list[str], root: Tag) -> set[int]:
+    # From below and stopping at what is known, which takes linear time however deep the tree is.
     ancestors: set[int] = set()
-    for tag in root.find_all(_MARKS_OF_CONTENT):
+    for tag in root.find_all(names):
         for parent in tag.parents:
             if id(parent) in ancestors:
                 break

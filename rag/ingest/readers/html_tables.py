@@ -7,13 +7,7 @@ from bs4 import Tag
 from rag.ingest.readers.html_walk import FlatText, walk
 from rag.ingest.readers.tables import header_names, row_line
 
-_NOT_IN_DATA = ["table", "pre", "h1", "h2", "h3", "h4", "h5", "h6"]
 _MAX_SPAN = 1_000  # the HTML standard's limit for columns; for rows it is higher, but no such table is real
-
-
-def is_data_table(table: Tag) -> bool:
-    """False for a table that only arranges a page: it has no rows, or holds headings, code or other tables."""
-    return table.find(_NOT_IN_DATA) is None and table.find("tr") is not None
 
 
 def table_lines(table: Tag) -> Iterator[str]:

@@ -2,15 +2,19 @@
 
 from typing import Protocol
 
-from bs4 import CData, NavigableString, Tag
-from bs4.element import PageElement, PreformattedString
+from bs4 import CData, Tag
+from bs4.element import NavigableString, PageElement, PreformattedString
 
-INLINE = frozenset(
-    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins", "kbd", "label", "mark", "math", "nobr", "q", "rb", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"]
+_INLINE_NAMES = (
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark math nobr q rb rp rt ruby s samp "
+    "small span strike strong sub sup time tt u var wbr"
 )
-NEVER_TEXT = frozenset(
-    ["head", "script", "style", "template", "noscript", "svg", "canvas", "iframe", "object", "embed", "audio", "video", "map", "select", "datalist", "input", "textarea", "annotation", "annotation-xml"]
+_TEXTLESS_NAMES = (
+    "head script style template noscript svg canvas iframe object embed audio video map select datalist input textarea "
+    "annotation annotation-xml"
 )
+INLINE = frozenset(_INLINE_NAMES.split())
+NEVER_TEXT = frozenset(_TEXTLESS_NAMES.split())
 
 
 class Visitor(Protocol):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from rag.errors import UnreadableDocument
-from rag.ingest.readers.facts import one_line, sensible_title, title_from_name
+from rag.ingest.readers.facts import one_line, sensible_property, title_from_name
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile, check_size
 from rag.records import Document
@@ -97,7 +97,7 @@ def _refuse(raw: RawFile, bad_rows: list[tuple[int, str]], *, unit: str) -> None
         more = len(bad_rows) - _MAX_BAD_ROWS_NAMED
         and_more = f" and {more:,} more" if more > 0 else ""
         raise UnreadableDocument(
-            f"{raw.name} has unreadable {unit}: {named}{and_more} (the first one: {bad_rows[0][1]}); the others were read."
+            f"{raw.name} has unreadable {unit}: {named}{and_more} (the first: {bad_rows[0][1]}); the others were read."
         )
 
 
@@ -121,7 +121,7 @@ def _add_fields(builder: TextBuilder, record: dict[str, object], facts: dict[str
     """Put each field where it belongs; returns the title."""
     text_field = next((name for name in _TEXT_FIELDS if _has_words(record.get(name))), None)
     title_field = next((name for name in _TITLE_FIELDS if _has_words(record.get(name))), None)
-    title = sensible_title(str(record[title_field])) if title_field else ""
+    title = sensible_property(str(record[title_field])) if title_field else ""
     if text_field:
         builder.paragraph(str(record[text_field]))
     for key, value in record.items():

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from rag.ingest.readers.facts import sensible_title
+from rag.errors import UnreadableDocument
+from rag.ingest.readers.facts import sensible_property
 from rag.ingest.readers.html import add_html
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile
@@ -21,8 +22,9 @@ _FIELD = re.compile(r"(?P<name>[A-Za-z_][\w -]{0,60}):[ \t]+(?P<value>\S.*)")
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,14})")
 # The tags of site generators in a link's address ("[text]({% page '/x' %})") keep Markdown from seeing a link at all.
 _TEMPLATE_ADDRESS = re.compile(r"\]\((?:\{%[^%\n]{0,300}%\}|\{\{[^}\n]{0,300}\}\})[^)\s]{0,300}\)")
-_HTML_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-# Deeper quotes and lists lose their text in markdown-it, whose own default is 20; each list level takes two.
+# HTML with nothing to show, as the lone opening and closing tags around Markdown are: not worth a parser.
+_SILENT_HTML = re.compile(r"(?:\s|<!--.*?-->|<(?!!--)(?![^>]*\balt=)[^>]*+>)*+", re.DOTALL)
+# markdown-it drops the text of deeper quotes and lists, after 20 levels by default; a list takes two for itself.
 _MAX_NESTING = 60
 _MAX_INDENTED_DEPTH = 8
 
@@ -38,9 +40,12 @@ def read_markdown(raw: RawFile) -> Iterator[Document]:
     text = text.replace("\r\n", "\n")
     fields, body_start = _front_matter(text)
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable(["table", "strikethrough"])
+    tokens = parser.parse(_TEMPLATE_ADDRESS.sub("](#)", text[body_start:]))
+    if any(token.level >= _MAX_NESTING for token in tokens):
+        raise UnreadableDocument(f"{raw.name} nests quotes or lists more than {_MAX_NESTING // 2} deep; flatten them.")
     blocks = _MarkdownBlocks(TextBuilder(raw))
-    blocks.add(parser.parse(_TEMPLATE_ADDRESS.sub("](#)", text[body_start:])))
-    title = sensible_title(fields.pop("title", None))
+    blocks.add(tokens)
+    title = sensible_property(fields.pop("title", None))
     yield blocks.builder.document(title=title, media_type="text/markdown", metadata={**fields, **metadata})
 
 
@@ -110,9 +115,8 @@ class _MarkdownBlocks:
             case "fence" | "code_block":
                 self._add_text(textwrap.dedent(token.content.expandtabs(4)))
             case "html_block":
-                markup = _HTML_COMMENT.sub("", token.content)
-                if markup.strip():
-                    add_html(self.builder, markup)
+                if not _SILENT_HTML.fullmatch(token.content):
+                    add_html(self.builder, token.content)
 
     def _next_marker(self) -> str:
         count = self._counters[-1]

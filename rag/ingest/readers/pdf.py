@@ -9,7 +9,7 @@ from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from rag.errors import UnreadableDocument
-from rag.ingest.readers.facts import sensible_title
+from rag.ingest.readers.facts import sensible_property
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile, check_chars
 from rag.records import Document
@@ -26,6 +26,7 @@ _LIST_ITEM = re.compile(r"(?:[-*+\u2013\u2022\u2023\u25aa\u25cf\u25e6\uf0b7]|\(?
 _SENTENCE_END = re.compile(r"""[.!?:]["')\u201d\u2019]*$""")
 # A line shorter than this share of the page's long lines was ended on purpose, not for lack of room.
 _FULL_LINE_SHARE = 0.7
+_MIN_FULL_LINE = 40  # columns of prose are wider; shorter lines are those of forms and tables
 
 
 def read_pdf(raw: RawFile) -> Iterator[Document]:
@@ -40,8 +41,8 @@ def read_pdf(raw: RawFile) -> Iterator[Document]:
     textless = [number for number, page in enumerate(pages, 1) if not page]
     if len(textless) == len(pages):
         raise UnreadableDocument(
-            f"{raw.name} has {len(pages)} pages, but they hold no text; it seems to be a scan, so run text recognition "
-            "(OCR) on it first."
+            f"{raw.name} holds no text on its pages ({len(pages)}); it seems to be a scan, so run text recognition (OCR) on "
+            "it first."
         )
     builder = TextBuilder(raw)
     known_words = {word.lower() for page in pages for word in _WORD.findall(page)}
@@ -49,9 +50,9 @@ def read_pdf(raw: RawFile) -> Iterator[Document]:
         builder.start_page(number)
         builder.paragraph(_join_lines(page.split("\n"), known_words))
     yield builder.document(
-        title=sensible_title(properties.pop("title", None)),
+        title=sensible_property(properties["title"]),
         media_type="application/pdf",
-        metadata={**properties, "num_pages": len(pages), "pages_without_text": ", ".join(map(str, textless))},
+        metadata={"author": sensible_property(properties["author"]), "num_pages": len(pages), "pages_without_text": ", ".join(map(str, textless))},
     )
 
 
@@ -86,14 +87,14 @@ def _read_pages(raw: RawFile) -> tuple[list[str], dict[str, str | None]]:
 def _properties(reader: PdfReader) -> dict[str, str | None]:
     try:
         info = reader.metadata
-        return {"title": info.title, "author": info.author, "subject": info.subject} if info else {}
+        return {"title": info.title, "author": info.author} if info else {"title": None, "author": None}
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # a damaged property is no reason to refuse the text
+        return {"title": None, "author": None}  # a damaged property is no reason to refuse the text
 
 
 def _join_lines(lines: list[str], known_words: set[str]) -> str:
     lengths = sorted(len(line) for line in lines)
-    full_length = lengths[len(lengths) * 9 // 10] * _FULL_LINE_SHARE
+    full_length = max(lengths[len(lengths) * 9 // 10] * _FULL_LINE_SHARE, _MIN_FULL_LINE)
     parts: list[str] = []
     previous = ""
     for line in map(str.strip, lines):

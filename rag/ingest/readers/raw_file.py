@@ -35,7 +35,7 @@ class RawFile:
     def read_text(self, *, declaration: re.Pattern[bytes] | None = None) -> tuple[str, dict[str, str]]:
         """The whole content as text, and what is worth noting about its encoding (nothing for UTF-8).
 
-        ``declaration`` finds, as its group ``encoding``, the encoding that the content claims for itself near its beginning.
+        ``declaration`` finds, as its group ``encoding``, what the content says of itself near its beginning.
 
         Raises:
             LimitExceeded: as for ``read``.

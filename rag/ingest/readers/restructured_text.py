@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from rag.ingest.readers.facts import sensible_title
+from rag.ingest.readers.facts import sensible_property
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile
 from rag.records import Document
@@ -30,7 +30,7 @@ def read_restructured_text(raw: RawFile) -> Iterator[Document]:
     fields = _header_fields(lines)
     builder = TextBuilder(raw)
     _add_lines(builder, lines)
-    title = sensible_title(fields.get("title"))
+    title = sensible_property(fields.get("title"))
     yield builder.document(title=title, media_type=_MEDIA_TYPE, metadata={**fields, **metadata})
 
 
