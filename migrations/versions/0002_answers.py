@@ -13,7 +13,7 @@ INTEGER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TEXT = sa.Text()
 MOMENT = sa.DateTime(timezone=True)
 JSON = sa.JSON()
-FLOAT = sa.Double()
+FLOAT: sa.Double[float] = sa.Double()
 
 
 def upgrade() -> None:

@@ -74,6 +74,18 @@ class CollectionIndex:
         with self._lock:
             return len(self._vectors)
 
+    @property
+    def folder(self) -> Path:
+        """Where its snapshots lie."""
+        return self._snapshots.folder
+
+    def rebuild(self) -> None:
+        """Build both indexes anew from SQL, nothing embedded again, and write a snapshot."""
+        with self._lock:
+            self._rebuild()
+            self.refresh()
+            self.save()
+
     def close(self) -> None:
         """Remove this process's working copy of the keyword index."""
         shutil.rmtree(self._working, ignore_errors=True)

@@ -80,6 +80,7 @@ def save_reader(folder: Path, model: ReaderModel, config: ReaderConfig) -> Reade
     }
     path = folder / "reader.safetensors"
     save_file(weights, path)
+    path.chmod(0o644)  # safetensors writes for the owner alone; weights are there to be shared
     filled = ReaderConfig(
         **{
             **asdict(config),

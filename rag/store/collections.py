@@ -38,7 +38,7 @@ def get_collection(session: Session, name: str) -> Collection:
     """
     found = _find(session, name)
     if found is None:
-        names = session.scalars(select(tables.Collection.name).order_by(tables.Collection.name)).all()
+        names = sorted(session.scalars(select(tables.Collection.name)))
         existing = f"there are: {', '.join(names)}" if names else "none exists yet, ingest documents first"
         raise NotFound(f"There is no collection {name!r}; {existing}.")
     return found

@@ -241,14 +241,14 @@ def update_metadata(
 
     Raises:
         NotFound: there is no such document.
-        InvalidInput: a tag or a metadata value cannot be stored.
+        InvalidInput: a tag or a metadata value cannot be stored, or the origin is unknown.
     """
     stored = _locked(session, document_id)
     changed: dict[str, Any] = {
         "title": title,
         "tags": None if tags is None else _checked(tags),
         "document_metadata": None if metadata is None else _checked(metadata),
-        "origin": None if origin is None else origin,
+        "origin": None if origin is None else _checked_origin(origin),
         "file_sha256": file_sha256,
         "pipeline": pipeline,
     }
@@ -322,14 +322,12 @@ def _update(session: Session, document_id: int, values: Mapping[str, Any], *, no
 
 def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
     """The columns that a new document and a new version both set."""
-    if details.origin not in get_args(Origin):
-        raise InvalidInput(f"The origin {details.origin!r} is unknown; it is one of {', '.join(get_args(Origin))}.")
     return {
         "file": document.file,
         "file_sha256": details.file_sha256,
         "title": document.title,
         "media_type": document.media_type,
-        "origin": details.origin,
+        "origin": _checked_origin(details.origin),
         "tags": _checked(details.tags),
         "document_metadata": _checked(document.metadata),
         "text_sha256": details.text_sha256,
@@ -375,6 +373,12 @@ def _section(value: Mapping[str, Any]) -> Section:
         page=value["page"],
         row=value["row"],
     )
+
+
+def _checked_origin(origin: Origin) -> Origin:
+    if origin not in get_args(Origin):
+        raise InvalidInput(f"The origin {origin!r} is unknown; it is one of {', '.join(get_args(Origin))}.")
+    return origin
 
 
 def _checked(labels: Metadata) -> dict[str, Any]:

@@ -42,12 +42,13 @@ def _json_text_postgresql(element: JsonText, compiler: SQLCompiler, **kwargs: An
 @compiles(JsonText, "sqlite")
 def _json_text_sqlite(element: JsonText, compiler: SQLCompiler, **kwargs: Any) -> str:
     # SQLite's own ->> takes the key as a path, where dots and quotes have a meaning, and gives true as 1.
-    column, key = element.clauses
-    return (  # compiler.process writes a column's name and a placeholder, never a value
-        "(SELECT CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
+    # compiler.process writes a column's name and a placeholder, never a value.
+    column, key = (compiler.process(part, **kwargs) for part in element.clauses)
+    value = (
+        "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
         " WHEN 'real' THEN json_number_text(atom) ELSE CAST(atom AS TEXT) END"
-        f" FROM json_each({compiler.process(column, **kwargs)}) WHERE key = {compiler.process(key, **kwargs)})"  # noqa: S608
     )
+    return f"(SELECT {value} FROM json_each({column}) WHERE key = {key})"  # noqa: S608
 
 
 def conditions(filters: Mapping[str, str]) -> list[ColumnElement[bool]]:

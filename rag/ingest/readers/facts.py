@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from rag.text.clean import clean_text
 
-_MAX_TITLE_CHARS = 300
+_MAX_PROPERTY_CHARS = 300
 _MAX_FACTS = 50
 _MAX_KEY_CHARS = 100
 _MAX_VALUE_CHARS = 500
@@ -28,11 +28,11 @@ def one_line(text: str) -> str:
     return " ".join(clean_text(text).split())
 
 
-def sensible_property(title: object) -> str:
-    """A title from a file's own properties, or empty if it is what programs write when nobody gave one."""
-    line = one_line(title) if isinstance(title, str) else ""
+def sensible_property(value: object) -> str:
+    """A title or an author from a file's own properties, or empty if it is what programs write for want of one."""
+    line = one_line(value) if isinstance(value, str) else ""
     is_placeholder = _NO_TITLE.fullmatch(line) or _PLACEHOLDER.fullmatch(line)
-    return "" if is_placeholder else line[:_MAX_TITLE_CHARS].rstrip()
+    return "" if is_placeholder else line[:_MAX_PROPERTY_CHARS].rstrip()
 
 
 def title_from_name(name: str) -> str:

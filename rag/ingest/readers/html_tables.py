@@ -7,7 +7,8 @@ from bs4 import Tag
 from rag.ingest.readers.html_walk import FlatText, walk
 from rag.ingest.readers.tables import header_names, row_line
 
-_MAX_SPAN = 1_000  # the HTML standard's limit for columns; for rows it is higher, but no such table is real
+# The HTML standard's limit for the columns of a cell; it allows more rows, but no such table is real.
+_MAX_SPAN = 1_000
 
 
 def table_lines(table: Tag) -> Iterator[str]:
@@ -51,7 +52,7 @@ def _place(tags: list[Tag], carried: dict[int, tuple[int, str]], *, repeats: boo
         _take_carried(cells, carried)
         text = _flat_text(tag)
         num_rows = _span(tag, "rowspan")
-        for i in range(_span(tag, "colspan")):
+        for i in range(min(_span(tag, "colspan"), max(_MAX_SPAN - len(cells), 1))):
             cell = text if repeats or i == 0 else ""
             if num_rows > 1:
                 carried[len(cells)] = (num_rows - 1, cell)

@@ -44,13 +44,15 @@ def read_json(raw: RawFile) -> Iterator[Document]:
     if not isinstance(content, list):
         yield _read_record(raw, content, metadata)
         return
+    if not content:
+        raise UnreadableDocument(f"{raw.name} holds an empty list.")
     bad_rows = []
     for row, element in enumerate(content, 1):
         try:
             yield _read_record(raw, element, metadata, row=row)
         except UnreadableDocument:
             bad_rows.append((row, "it holds no text"))
-    _refuse(raw, bad_rows, unit="elements")
+    _refuse(raw, bad_rows, num_records=len(content), unit="elements")
 
 
 def read_json_lines(raw: RawFile) -> Iterator[Document]:
@@ -62,7 +64,7 @@ def read_json_lines(raw: RawFile) -> Iterator[Document]:
         LimitExceeded: the file or a line's text is too large.
     """
     bad_rows: list[tuple[int, str]] = []
-    num_bytes = num_lines = 0
+    num_bytes = num_lines = num_records = 0
     while line := raw.stream.readline(raw.max_file_bytes + 1 - num_bytes):
         num_bytes += len(line)
         check_size(num_bytes, max_file_bytes=raw.max_file_bytes, name=raw.name)
@@ -77,8 +79,11 @@ def read_json_lines(raw: RawFile) -> Iterator[Document]:
         except UnreadableDocument:
             bad_rows.append((num_lines, "it holds no text"))
         else:
+            num_records += 1
             yield document
-    _refuse(raw, bad_rows, unit="lines")
+    if num_records == len(bad_rows) == 0:
+        raise UnreadableDocument(f"{raw.name} holds no text.")
+    _refuse(raw, bad_rows, num_records=num_records + len(bad_rows), unit="lines")
 
 
 def _reason(error: Exception) -> str:
@@ -91,13 +96,14 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _refuse(raw: RawFile, bad_rows: list[tuple[int, str]], *, unit: str) -> None:
+def _refuse(raw: RawFile, bad_rows: list[tuple[int, str]], *, num_records: int, unit: str) -> None:
     if bad_rows:
         named = ", ".join(str(row) for row, _ in bad_rows[:_MAX_BAD_ROWS_NAMED])
         more = len(bad_rows) - _MAX_BAD_ROWS_NAMED
         and_more = f" and {more:,} more" if more > 0 else ""
+        others = "; the others were read" if num_records > len(bad_rows) else ""
         raise UnreadableDocument(
-            f"{raw.name} has unreadable {unit}: {named}{and_more} (the first: {bad_rows[0][1]}); the others were read."
+            f"{raw.name} has unreadable {unit}: {named}{and_more} (the first: {bad_rows[0][1]}){others}."
         )
 
 

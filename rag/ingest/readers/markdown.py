@@ -41,8 +41,8 @@ def read_markdown(raw: RawFile) -> Iterator[Document]:
     fields, body_start = _front_matter(text)
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable(["table", "strikethrough"])
     tokens = parser.parse(_TEMPLATE_ADDRESS.sub("](#)", text[body_start:]))
-    if any(token.level >= _MAX_NESTING for token in tokens):
-        raise UnreadableDocument(f"{raw.name} nests quotes or lists more than {_MAX_NESTING // 2} deep; flatten them.")
+    if any(token.level >= _MAX_NESTING - 1 for token in tokens):
+        raise UnreadableDocument(f"{raw.name} nests quotes or lists too deeply; flatten them.")
     blocks = _MarkdownBlocks(TextBuilder(raw))
     blocks.add(tokens)
     title = sensible_property(fields.pop("title", None))

@@ -41,8 +41,8 @@ def read_pdf(raw: RawFile) -> Iterator[Document]:
     textless = [number for number, page in enumerate(pages, 1) if not page]
     if len(textless) == len(pages):
         raise UnreadableDocument(
-            f"{raw.name} holds no text on its pages ({len(pages)}); it seems to be a scan, so run text recognition (OCR) on "
-            "it first."
+            f"{raw.name} holds no text on its pages ({len(pages)}); it seems to be a scan, so run text recognition (OCR) "
+            "on it first."
         )
     builder = TextBuilder(raw)
     known_words = {word.lower() for page in pages for word in _WORD.findall(page)}
@@ -52,7 +52,11 @@ def read_pdf(raw: RawFile) -> Iterator[Document]:
     yield builder.document(
         title=sensible_property(properties["title"]),
         media_type="application/pdf",
-        metadata={"author": sensible_property(properties["author"]), "num_pages": len(pages), "pages_without_text": ", ".join(map(str, textless))},
+        metadata={
+            "author": sensible_property(properties["author"]),
+            "num_pages": len(pages),
+            "pages_without_text": ", ".join(map(str, textless)),
+        },
     )
 
 

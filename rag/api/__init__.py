@@ -1,0 +1,1 @@
+"""REST: routes, schemas, problem documents; and the pages of ``rag.web``."""

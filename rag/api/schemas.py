@@ -1,0 +1,433 @@
+"""What goes over the wire: requests and responses, apart from the records, so that what leaves is chosen.
+
+A response takes from a record the fields that it declares, by name. The command line prints the same with ``--json``.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.ingest.report import IngestionReport
+from rag.records import Origin, SearchMode
+from rag.store.answers import LoggedAnswer
+from rag.store.collections import CollectionSize
+from rag.store.documents import DocumentText, StoredDocument
+
+FILTERS = (
+    "All must hold. source, file, title, media_type and origin mean the document itself; any other name means the tag "
+    "or the metadata value of that name."
+)
+
+
+class Request(BaseModel):
+    """A request body. Unknown fields are refused: a misspelt option must not be silently dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Response(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class RecordResponse(Response):
+    """A response body that shows one record."""
+
+    @classmethod
+    def from_record(cls, record: Any) -> Self:
+        """The record as it goes over the wire."""
+        return cls.model_validate(record, from_attributes=True)
+
+
+class QuestionRequest(Request):
+    """A question to be answered from a collection."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"question": "Who keeps the support rota?", "collection": "default", "filters": {}}]
+        }
+    )
+
+    question: str = Field(description="At most max_question_chars characters (a setting).")
+    collection: str = "default"
+    top_k: int | None = Field(None, description="How many passages to read; the setting top_k if left out.")
+    filters: dict[str, str] = Field(default_factory=dict, description=FILTERS)
+
+
+class SearchRequest(Request):
+    """A search for passages."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"query": "support rota", "collection": "default", "mode": "hybrid"}]}
+    )
+
+    query: str = Field(description="At most max_question_chars characters (a setting).")
+    collection: str = "default"
+    mode: SearchMode = "hybrid"
+    top_k: int | None = Field(None, description="How many passages to find; the setting top_k if left out.")
+    filters: dict[str, str] = Field(default_factory=dict, description=FILTERS)
+
+
+class FeedbackRequest(Request):
+    """What a person says of an answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"rating": -1, "comment": "That was last year.", "corrected_answer": "Amara Diallo"}]
+        }
+    )
+
+    rating: Literal[-1, 1] = Field(description="1 for good, -1 for bad.")
+    comment: str | None = None
+    corrected_answer: str | None = None
+    user_id: str | None = None
+
+
+class CitationResponse(RecordResponse):
+    """The exact characters that an answer rests on: ``quote`` is ``text[start:end]`` of that version of the document.
+
+    ``start`` and ``end`` count Unicode code points.
+    """
+
+    document_id: int
+    document_version: int
+    passage_id: int
+    title: str
+    source: str
+    page: int | None
+    row: int | None
+    start: int
+    end: int
+    quote: str
+
+
+class HitScoresResponse(RecordResponse):
+    """Why a passage was found; null where that leg did not find it, or no reader saw it."""
+
+    keyword: float | None = Field(description="BM25.")
+    vector: float | None = Field(description="Cosine, -1 to 1.")
+    fused: float | None = Field(description="What the search ranked by, 0 to 1.")
+    relevance: float | None = Field(description="The reader's judgement, 0 to 1.")
+
+
+class DocumentReferenceResponse(RecordResponse):
+    """Where the same words stand as well."""
+
+    document_id: int
+    title: str
+    source: str
+
+
+class HitResponse(RecordResponse):
+    """A passage that was found: the characters ``start`` to ``end`` of that version of the document."""
+
+    id: int = Field(validation_alias="passage_id", description="The passage's id.")
+    document_id: int
+    document_version: int
+    title: str
+    source: str
+    headings: list[str]
+    page: int | None
+    row: int | None
+    start: int
+    end: int
+    text: str
+    scores: HitScoresResponse
+    near_duplicate_of: int | None = Field(description="The document that this one nearly repeats.")
+    also_in: list[DocumentReferenceResponse] = Field(description="Documents that hold the same words.")
+
+
+class SearchResponse(Response):
+    """Passages, best first."""
+
+    hits: list[HitResponse]
+
+
+class AnswerResponse(RecordResponse):
+    """An answer, as logged. Where ``abstained``, ``answer`` is empty and ``passages`` are the closest that there are."""
+
+    id: int
+    question: str
+    collection: str
+    answer: str
+    abstained: bool
+    confidence: float = Field(description="Calibrated probability that the answer is right, 0 to 1.")
+    citations: list[CitationResponse]
+    passages: list[HitResponse] = Field(description="What was read, most relevant first.")
+    scores: dict[str, float] = Field(description="Quality scores, by metric.")
+    timings_ms: dict[str, float] = Field(description="Milliseconds, by stage.")
+    model: str
+    created_at: datetime
+
+
+class ScoreResponse(RecordResponse):
+    """One quality score of an answer, with who gave it."""
+
+    metric: str
+    value: float
+    scorer: str
+    scorer_version: str
+
+
+class FeedbackResponse(RecordResponse):
+    """What a person said of an answer: ``rating`` is 1 for good and -1 for bad."""
+
+    id: int
+    answer_id: int
+    rating: int
+    comment: str | None
+    corrected_answer: str | None
+    user_id: str | None
+    created_at: datetime
+
+
+class LoggedAnswerResponse(AnswerResponse):
+    """Everything that was logged of an answer. ``scores`` holds the last value of each metric, ``all_scores`` all."""
+
+    collection_id: int
+    model_sha256: str | None
+    embedding_model: str
+    index_change_id: int = Field(description="The last index change that the search saw.")
+    settings: dict[str, Any] = Field(description="What shaped the answer.")
+    evaluation_run_id: int | None
+    all_scores: list[ScoreResponse]
+    feedback: list[FeedbackResponse]
+
+    @classmethod
+    def from_record(cls, record: LoggedAnswer) -> Self:
+        """The logged answer as it goes over the wire."""
+        answer = AnswerResponse.from_record(record.answer)
+        return cls(
+            **{name: getattr(answer, name) for name in AnswerResponse.model_fields},
+            collection_id=record.collection_id,
+            model_sha256=record.model_sha256,
+            embedding_model=record.embedding_model,
+            index_change_id=record.index_change_id,
+            settings=dict(record.settings),
+            evaluation_run_id=record.evaluation_run_id,
+            all_scores=[ScoreResponse.from_record(score) for score in record.scores],
+            feedback=[FeedbackResponse.from_record(feedback) for feedback in record.feedback],
+        )
+
+
+class AnswerSummary(RecordResponse):
+    """One row of the SQL view ``answer_review``. Rating, comment and correction are those of the last feedback."""
+
+    answer_id: int
+    created_at: datetime
+    collection: str
+    question: str
+    answer: str
+    abstained: bool
+    confidence: float
+    num_citations: int
+    first_quote: str | None
+    first_source: str | None
+    first_title: str | None
+    num_passages: int
+    answer_relevancy: float | None
+    context_precision: float | None
+    rating: int | None
+    num_feedback: int
+    comment: str | None
+    corrected_answer: str | None
+    model: str
+    total_ms: float | None
+
+
+class AnswerListResponse(Response):
+    """A page of the log, newest first. ``next_before_id`` asks for the next page; null on the last one."""
+
+    answers: list[AnswerSummary]
+    next_before_id: int | None
+
+
+class CollectionResponse(Response):
+    """A named body of documents, with what it holds now."""
+
+    name: str
+    embedding_model: str
+    num_documents: int
+    num_passages: int
+    created_at: datetime
+
+    @classmethod
+    def from_record(cls, size: CollectionSize) -> Self:
+        """The collection as it goes over the wire."""
+        return cls(
+            name=size.collection.name,
+            embedding_model=size.collection.embedding_model,
+            num_documents=size.num_documents,
+            num_passages=size.num_passages,
+            created_at=size.collection.created_at,
+        )
+
+
+class CollectionListResponse(Response):
+    """All collections, by name."""
+
+    collections: list[CollectionResponse]
+
+
+class DocumentResponse(Response):
+    """A document without its text. ``version`` counts from 1."""
+
+    id: int
+    collection: str
+    source: str = Field(description="Its URI, unique in its collection.")
+    file: str = Field(description="The URI of the file that it was read from.")
+    title: str
+    media_type: str
+    origin: Origin
+    tags: dict[str, str]
+    metadata: dict[str, str | int | float | bool | None]
+    version: int
+    text_sha256: str
+    duplicate_of: int | None = Field(description="The document with the same words, whose passages are searched.")
+    near_duplicate_of: int | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+    @classmethod
+    def from_record(cls, stored: StoredDocument, *, collection: str) -> Self:
+        """The document as it goes over the wire; ``collection`` is the name of its collection."""
+        return cls(**_document_fields(stored, collection))
+
+
+class SectionResponse(RecordResponse):
+    """What stands under one heading, on one page or in one row."""
+
+    start: int
+    end: int
+    headings: list[str]
+    page: int | None
+    row: int | None
+
+
+class DocumentTextResponse(DocumentResponse):
+    """A document with one version's text. ``version``, ``title`` and ``text_sha256`` are that version's too."""
+
+    current_version: int
+    text: str
+    sections: list[SectionResponse]
+
+    @classmethod
+    def from_record(cls, found: DocumentText, *, collection: str) -> Self:  # type: ignore[override]
+        """The document with its text as it goes over the wire."""
+        fields = _document_fields(found.document, collection)
+        fields |= {"version": found.version, "title": found.title, "text_sha256": found.text_sha256}
+        return cls(
+            **fields,
+            current_version=found.document.version,
+            text=found.text,
+            sections=[SectionResponse.from_record(section) for section in found.sections],
+        )
+
+
+class DocumentListResponse(Response):
+    """A page of documents, by id. ``next_after_id`` asks for the next page; null on the last one."""
+
+    documents: list[DocumentResponse]
+    next_after_id: int | None
+
+
+class UploadResponse(Response):
+    """The documents that the uploaded file holds now."""
+
+    documents: list[DocumentResponse]
+
+
+class SourcePairResponse(RecordResponse):
+    """A document and the one that it repeats, by source."""
+
+    source: str
+    of: str
+
+
+class SourceReasonResponse(RecordResponse):
+    """What was refused, and why."""
+
+    source: str
+    reason: str
+
+
+class IngestionReportResponse(RecordResponse):
+    """What became of the documents of a run. Near duplicates are also counted as added or updated."""
+
+    run_id: int | None
+    collection: str
+    num_added: int
+    num_updated: int
+    num_unchanged: int
+    num_exact_duplicates: int
+    num_near_duplicates: int
+    num_refused: int
+    num_removed: int
+    num_passages: int
+    exact_duplicates: list[SourcePairResponse]
+    near_duplicates: list[SourcePairResponse]
+    refused: list[SourceReasonResponse]
+    seconds: float
+    passages_per_second: float
+
+    @classmethod
+    def from_record(cls, record: IngestionReport) -> Self:
+        """The report as it goes over the wire."""
+        return super().from_record(record)
+
+
+class HealthResponse(Response):
+    """The process is up."""
+
+    status: Literal["ok"]
+
+
+class CheckResponse(Response):
+    """One thing that must be in order; ``detail`` says what is wrong where it is not."""
+
+    name: str
+    ready: bool
+    detail: str | None
+
+
+class ReadinessResponse(Response):
+    """Whether questions can be answered now."""
+
+    ready: bool
+    checks: list[CheckResponse]
+
+
+class Problem(Response):
+    """Why a request failed (RFC 9457): ``detail`` is one sentence that names what to change."""
+
+    type: str = Field(description="What kind of problem it is, for programs.")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The path that was asked for.")
+    request_id: str = Field(description="As in the header X-Request-ID and in the server's log.")
+    setting: str | None = Field(None, description="The setting that holds the limit, where one was crossed.")
+
+
+def _document_fields(stored: StoredDocument, collection: str) -> dict[str, Any]:
+    return {
+        "id": stored.id,
+        "collection": collection,
+        "source": stored.source,
+        "file": stored.file,
+        "title": stored.title,
+        "media_type": stored.media_type,
+        "origin": stored.origin,
+        "tags": dict(stored.tags),
+        "metadata": dict(stored.metadata),
+        "version": stored.version,
+        "text_sha256": stored.text_sha256,
+        "duplicate_of": stored.duplicate_of,
+        "near_duplicate_of": stored.near_duplicate_of,
+        "created_at": stored.created_at,
+        "updated_at": stored.updated_at,
+        "deleted_at": stored.deleted_at,
+    }

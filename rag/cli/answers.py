@@ -1,0 +1,131 @@
+"""``rag answers``."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from rag.cli.ask import print_answer
+from rag.cli.output import console, print_json, print_table
+from rag.cli.state import open_database
+
+app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AnswerId = Annotated[int, typer.Argument(help="The answer's id.")]
+RATINGS = {"up": 1, "down": -1}
+SHOWN_CHARS = 60
+
+
+@app.command("list")
+def list_some(
+    context: typer.Context,
+    collection: Annotated[str | None, typer.Option(help="Only this collection.")] = None,
+    abstained: Annotated[bool | None, typer.Option("--abstained/--answered", help="Only withheld or given.")] = None,
+    min_confidence: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    max_confidence: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    rating: Annotated[str | None, typer.Option(help="up or down.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC.")] = None,
+    contains: Annotated[str | None, typer.Option(help="In question or answer.")] = None,
+    before: Annotated[int | None, typer.Option(help="Continue before this answer id.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Logged answers, newest first: the rows of the SQL view answer_review."""
+    from rag.store.answer_review import list_answers
+
+    with open_database(context) as database, database.read() as session:
+        rows = list_answers(
+            session,
+            collection=collection,
+            abstained=abstained,
+            min_confidence=min_confidence,
+            max_confidence=max_confidence,
+            rating=None if rating is None else _rating(rating),
+            since=since,
+            until=until,
+            contains=contains,
+            before_id=before,
+            limit=limit,
+        )
+    if as_json:
+        print_json({"answers": [asdict(row) for row in rows]})
+        return
+    marks = {1: "up", -1: "down", None: ""}
+    print_table(
+        ["id", "asked at", "question", "answer", "confidence", "rating", "ms"],
+        [
+            [
+                row.answer_id,
+                f"{row.created_at:%Y-%m-%d %H:%M:%S}",
+                row.question[:SHOWN_CHARS],
+                "(not in these documents)" if row.abstained else row.answer[:SHOWN_CHARS],
+                f"{row.confidence:.2f}",
+                marks[row.rating],
+                f"{row.total_ms:.0f}" if row.total_ms is not None else "",
+            ]
+            for row in rows
+        ],
+    )
+
+
+@app.command()
+def show(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = False) -> None:
+    """Everything that was logged of one answer."""
+    from rag.api.schemas import LoggedAnswerResponse
+    from rag.store.answers import get_answer
+
+    with open_database(context) as database, database.read() as session:
+        logged = get_answer(session, answer_id)
+    if as_json:
+        print_json(LoggedAnswerResponse.from_record(logged).model_dump(mode="json"))
+        return
+    out = console()
+    out.print(Text(logged.answer.question))
+    print_answer(logged.answer)
+    for hit in logged.answer.passages:
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in asdict(hit.scores).items() if value is not None)
+        out.print(Text(f"  passage {hit.passage_id} of {hit.title}: {scores}"))
+    for name, value in logged.answer.scores.items():
+        out.print(Text(f"  {name}: {value:.3f}"))
+    for given in logged.feedback:
+        words = " · ".join(part for part in (given.comment, given.corrected_answer) if part)
+        out.print(Text(f"  rated {'up' if given.rating > 0 else 'down'} {words}".rstrip()))
+
+
+@app.command()
+def rate(
+    context: typer.Context,
+    answer_id: AnswerId,
+    rating: Annotated[str, typer.Argument(help="up or down.")],
+    comment: Annotated[str | None, typer.Option(help="Why.")] = None,
+    corrected_answer: Annotated[str | None, typer.Option(help="What it should have said.")] = None,
+    user: Annotated[str | None, typer.Option(help="Who rates.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether an answer was good."""
+    from rag.store.answers import add_feedback
+
+    with open_database(context) as database, database.write() as session:
+        feedback_id = add_feedback(
+            session,
+            answer_id,
+            rating=_rating(rating),
+            comment=comment,
+            corrected_answer=corrected_answer,
+            user_id=user,
+        )
+    if as_json:
+        print_json({"feedback_id": feedback_id, "answer_id": answer_id, "rating": RATINGS[rating]})
+    else:
+        console().print(f"answer {answer_id} rated {rating}")
+
+
+def _rating(word: str) -> int:
+    from rag.errors import InvalidInput
+
+    if word not in RATINGS:
+        raise InvalidInput(f"The rating {word!r} is unknown; it is up or down.")
+    return RATINGS[word]

@@ -1,0 +1,54 @@
+"""``rag ask``."""
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from rag.cli.output import console, print_json
+from rag.cli.state import parse_pairs, settings_of
+from rag.cli.wording import place, quote_in_sentence, short_source
+from rag.records import Answer
+
+NUM_CLOSEST = 3
+
+
+def ask(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    collection: Annotated[str, typer.Option(help="Where to look.")] = "default",
+    top_k: Annotated[int | None, typer.Option(help="Passages that are read.")] = None,
+    filter_: Annotated[list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")] = None,
+    no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Answer even below the threshold.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /v1/answers gives it.")] = False,
+) -> None:
+    """Answer a question from the documents, with citations."""
+    from rag.api.schemas import AnswerResponse
+    from rag.assemble import Rag
+
+    filters = parse_pairs(filter_, option="--filter")
+    with Rag(settings_of(context)) as service:
+        answer = service.ask(question, collection=collection, top_k=top_k, filters=filters, abstain=not no_abstain)
+    if as_json:
+        print_json(AnswerResponse.from_record(answer).model_dump(mode="json"))
+    else:
+        print_answer(answer)
+
+
+def print_answer(answer: Answer) -> None:
+    """An answer for people."""
+    out = console()
+    if answer.abstained:
+        out.print(Text("Not in these documents.", style="bold"), Text(f"({answer.confidence:.0%} confidence)"))
+        if answer.passages:
+            out.print("The closest passages:")
+        for hit in answer.passages[:NUM_CLOSEST]:
+            out.print(Text(f"  {hit.title} {place(hit)}".rstrip() + f": {' '.join(hit.text.split())[:160]}"))
+    else:
+        out.print(Text(answer.answer, style="bold"), Text(f"({answer.confidence:.0%} confidence)"))
+        for number, citation in enumerate(answer.citations, start=1):
+            where = ", ".join(part for part in (citation.title, place(citation), short_source(citation.source)) if part)
+            out.print(Text(f"  [{number}] {where}"))
+            quoted = quote_in_sentence(citation, answer.passages, styled=out.is_terminal)
+            out.print(Text.assemble("      ", quoted))
+    out.print(Text(f"answer {answer.id} · {answer.timings_ms['total']:.0f} ms · {answer.model}", style="dim"))

@@ -1,0 +1,73 @@
+"""``rag documents``."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from rag.cli.output import console, note, print_json, print_table
+from rag.cli.state import open_database, parse_pairs, settings_of
+from rag.cli.wording import short_source
+
+app = typer.Typer(help="What is in a collection.", no_args_is_help=True)
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_some(
+    context: typer.Context,
+    collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
+    filter_: Annotated[list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")] = None,
+    after: Annotated[int, typer.Option(help="Continue after this document id.")] = 0,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Documents by id."""
+    from rag.store.collections import get_collection
+    from rag.store.documents import list_documents
+
+    filters = parse_pairs(filter_, option="--filter")
+    with open_database(context) as database, database.read() as session:
+        found = get_collection(session, collection)
+        documents = list_documents(session, found.id, filters=filters, after_id=after, limit=limit)
+    if as_json:
+        print_json({"documents": [asdict(document) for document in documents]})
+    else:
+        print_table(
+            ["id", "version", "title", "origin", "duplicate of", "source"],
+            [[d.id, d.version, d.title, d.origin, d.duplicate_of, short_source(d.source)] for d in documents],
+        )
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    document_id: Annotated[int, typer.Argument(help="Its id.")],
+    version: Annotated[int | None, typer.Option(help="Which version; the current one if not given.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One document with its text."""
+    from rag.store.documents import get_document
+
+    with open_database(context) as database, database.read() as session:
+        found = get_document(session, document_id, version=version)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        note(f"{found.title} · version {found.version} of {found.document.version} · {short_source(found.document.source)}")
+        console().print(found.text, markup=False)
+
+
+@app.command()
+def delete(
+    context: typer.Context, document_id: Annotated[int, typer.Argument(help="Its id.")], as_json: JsonOption = False
+) -> None:
+    """Take a document out of search. Its versions stay, so that answers that cite it can be checked."""
+    from rag.assemble import Rag
+
+    with Rag(settings_of(context)) as service:
+        service.ingester.remove(document_id)
+    if as_json:
+        print_json({"deleted": document_id})
+    else:
+        console().print(f"document {document_id} deleted")

@@ -1,0 +1,126 @@
+"""``rag evaluate``: questions with known answers, asked through the main path."""
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rag.cli.output import Counter, print_json, print_table
+from rag.cli.state import settings_of
+
+app = typer.Typer(help="Measure answers and retrieval on files in SQuAD 1.1 or 2.0 format.", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="A file in SQuAD 1.1 or 2.0 format.")]
+LimitOption = Annotated[int | None, typer.Option(help="Ask only a sample of so many questions.", min=1)]
+SeedOption = Annotated[int, typer.Option(help="Seed of the sample.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def qa(
+    context: typer.Context,
+    file: FileArgument,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    top_k: Annotated[int | None, typer.Option(help="Passages that the reader reads.", min=1)] = None,
+    gold_passage: Annotated[
+        bool, typer.Option("--gold-passage", help="Read each question's own paragraph instead of retrieving.")
+    ] = False,
+    no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Always answer.")] = False,
+    reader_mode: Annotated[
+        str, typer.Option(help="combined, or span or decoder to measure one of the two alone.")
+    ] = "combined",
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the file's questions and compare the answers.
+
+    The paragraphs go into a collection of their own; the answers are logged apart from those of people. Figures are
+    shares between 0 and 1, latencies milliseconds. An abstention counts as an empty answer.
+    """
+    from rag.assemble import Rag
+    from rag.errors import InvalidInput
+    from rag.evaluate.corpus import build_corpus
+    from rag.evaluate.qa import QaEvaluation, QaOptions
+
+    if reader_mode not in ("combined", "span", "decoder"):
+        raise InvalidInput(f"The reader mode {reader_mode!r} is unknown; it is combined, span or decoder.")
+    with Rag(settings_of(context), reader_mode=reader_mode) as service:  # type: ignore[arg-type]
+        with Counter("passages") as counter:
+            corpus = build_corpus(
+                file,
+                ingester=service.ingester,
+                database=service.database,
+                on_progress=lambda progress: counter.show(progress.num_passages),
+            )
+        service.save_index(corpus.collection.name)
+        options = QaOptions(
+            top_k=top_k or service.settings.top_k,
+            limit=limit,
+            seed=seed,
+            gold_passage=gold_passage,
+            abstain=not no_abstain,
+        )
+        evaluation = QaEvaluation(service.database, service.retriever, service.answerer, corpus, options)
+        with Counter("questions", total=len(evaluation.questions)) as counter:
+            metrics = evaluation.run(file, on_question=counter.show)
+    if as_json:
+        print_json(metrics)
+    else:
+        print_table(["figure", "value"], _rows(metrics))
+
+
+@app.command()
+def retrieval(
+    context: typer.Context,
+    file: FileArgument,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the file's questions with each leg and with both, and see where the gold paragraph stands."""
+    from rag.assemble import Rag
+    from rag.evaluate.corpus import build_corpus
+    from rag.evaluate.retrieval import evaluate_retrieval
+
+    with Rag(settings_of(context)) as service:
+        with Counter("passages") as counter:
+            corpus = build_corpus(
+                file,
+                ingester=service.ingester,
+                database=service.database,
+                on_progress=lambda progress: counter.show(progress.num_passages),
+            )
+        service.save_index(corpus.collection.name)
+        questions = list(corpus.squad.questions)
+        if limit is not None and limit < len(questions):
+            questions = random.Random(seed).sample(questions, limit)
+        with Counter("searches", total=3 * len(questions)) as counter:
+            metrics = evaluate_retrieval(service.retriever, corpus, questions, on_question=counter.show)
+    if as_json:
+        print_json(metrics)
+        return
+    names = ["hit_at_1", "hit_at_5", "hit_at_10", "mrr_at_10"]
+    print_table(
+        ["mode", *names, "p50 ms"],
+        [
+            [mode, *(f"{figures[name]:.4f}" for name in names), f"{_p50(figures):.1f}"]
+            for mode, figures in metrics.items()
+        ],
+    )
+
+
+def _p50(figures: Mapping[str, Any]) -> float:
+    return sum(float(stage["p50"]) for stage in figures["latency_ms"].values())
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Nested figures as dotted names; what does not apply is left out."""
+    rows: list[list[str]] = []
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            rows += [[f"{name}.{inner}", shown] for inner, shown in _rows(value)]
+        elif value is not None:
+            rows.append([name, f"{value:.4f}" if isinstance(value, float) else str(value)])
+    return rows

@@ -1,0 +1,71 @@
+"""``rag ingest``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.output import Counter, print_json, print_table
+from rag.cli.state import parse_pairs, settings_of
+from rag.cli.wording import short_source
+
+REFUSED = 3
+
+
+def ingest(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
+    collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")] = "default",
+    tag: Annotated[list[str] | None, typer.Option(help="name=value; may be given several times.")] = None,
+    origin: Annotated[str, typer.Option(help="real or synthetic.")] = "real",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose files are gone from PATHS.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read files, drop duplicates, split, embed and index.
+
+    Unchanged files are skipped, changed ones replace their passages. A file that cannot be read is reported and does
+    not stop the run; the exit status is then 3.
+    """
+    from rag.assemble import Rag
+    from rag.errors import InvalidInput
+
+    if origin not in ("real", "synthetic"):
+        raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
+    tags = parse_pairs(tag, option="--tag")
+    with Rag(settings_of(context)) as service:
+        with Counter("files") as counter:
+            report = service.ingest(
+                *paths,
+                collection=collection,
+                tags=tags,
+                origin="real" if origin == "real" else "synthetic",
+                prune=prune,
+                dry_run=dry_run,
+                on_progress=lambda progress: counter.show(
+                    progress.num_files_done,
+                    total=progress.num_files,
+                    current=f"{progress.num_passages} passages · {progress.current}",
+                ),
+            )
+    if as_json:
+        print_json({**asdict(report), "passages_per_second": report.passages_per_second})
+    else:
+        rows: list[list[str]] = [
+            ["added", str(report.num_added)],
+            ["updated", str(report.num_updated)],
+            ["unchanged", str(report.num_unchanged)],
+            ["exact duplicates", str(report.num_exact_duplicates)],
+            *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.exact_duplicates),
+            ["near duplicates", str(report.num_near_duplicates)],
+            *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.near_duplicates),
+            ["refused", str(report.num_refused)],
+            *([f"  {short_source(refused.source)}", refused.reason] for refused in report.refused),
+            ["removed", str(report.num_removed)],
+            ["passages", str(report.num_passages)],
+            ["passages/s", f"{report.passages_per_second:.1f}"],
+        ]
+        print_table(["dry run" if dry_run else "documents", ""], rows)
+    if report.num_refused:
+        raise typer.Exit(REFUSED)

@@ -1,0 +1,77 @@
+"""``rag``: the entry point. Errors become one line on standard error; a traceback is shown only with ``--debug``.
+
+Exit status: 0 success, 1 an error, 2 wrong usage, 3 an ingestion that finished but refused some files, 130 interrupted.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from rag.cli import answers, ask, collections, db, documents, evaluate, index, ingest, search, serve, train
+from rag.cli.output import note
+from rag.config import load_settings
+from rag.errors import RagError
+
+app = typer.Typer(
+    help="Ask questions over your own documents, with citations that can be checked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("ingest")(ingest.ingest)
+app.command("ask")(ask.ask)
+app.command("search")(search.search)
+app.command("serve")(serve.serve)
+app.add_typer(answers.app, name="answers")
+app.add_typer(documents.app, name="documents")
+app.add_typer(collections.app, name="collections")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(index.app, name="index")
+app.add_typer(db.app, name="db")
+app.add_typer(train.app, name="train")
+
+
+@app.callback()
+def configure(
+    context: typer.Context,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the embedded database and the indexes.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the database.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log more, and show tracebacks.")] = False,
+) -> None:
+    """Read the settings: options here, else RAG_* variables, else rag.toml, else the defaults."""
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    context.obj = load_settings(data_dir=data_dir, database_url=database_url)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        status = app(standalone_mode=False)
+    except RagError as error:
+        status = _fail(str(error), 1)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        status = _fail("interrupted; what was committed stays", 130)
+    except BrokenPipeError:
+        # The reader of our output went away; keep the interpreter from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except Exception as error:  # noqa: BLE001 - the outermost edge: people get a line, never a traceback
+        status = _fail(f"unexpected {type(error).__name__}; run again with --debug to see where", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> int:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    note(f"error: {message}")
+    return status

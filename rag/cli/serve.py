@@ -1,0 +1,44 @@
+"""``rag serve``."""
+
+import ipaddress
+from typing import Annotated
+
+import typer
+
+from rag.cli.output import note
+from rag.cli.state import settings_of
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve anyone who can reach the port: there are no API keys yet.")
+    ] = False,
+) -> None:
+    """Serve the REST API and the page to ask on."""
+    import uvicorn
+
+    from rag.api.app import create_app
+    from rag.errors import InvalidInput
+
+    settings = settings_of(context)
+    address, number = host or settings.host, port or settings.port
+    if not insecure and not _is_loopback(address):
+        raise InvalidInput(
+            f"Refusing to listen on {address}: anyone who reaches it could read and write everything, as there are no "
+            "API keys yet. Listen on 127.0.0.1, or pass --insecure where the network protects the port."
+        )
+    app = create_app(settings)
+    note(f"serving on http://{address}:{number} (the API is described at /docs)")
+    uvicorn.run(app, host=address, port=number, log_level="warning")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

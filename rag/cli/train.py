@@ -1,0 +1,54 @@
+"""``rag train``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.output import Counter, console, note, print_json
+from rag.cli.state import settings_of
+
+app = typer.Typer(help="Train the models that answer.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Makes ``reader`` a subcommand while it is the only one."""
+
+
+@app.command()
+def reader(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(help="A training file in SQuAD format.")],
+    output: Annotated[Path, typer.Option(help="Folder for the trained weights.")],
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints, the log and mined negatives.")] = Path("training"),
+    steps: Annotated[int, typer.Option(help="Optimiser steps of 24 questions.", min=1)] = 2_600,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train the reader. The same command goes on where a killed run stopped."""
+    from dataclasses import asdict
+
+    from rag.index.embedder import CARRIED_MODEL, model_folder
+    from rag.training.loop import TrainingConfig, TrainingProgress
+    from rag.training.reader import ReaderRun, train_reader
+
+    run = ReaderRun(
+        data=data,
+        folder=work,
+        output=output,
+        encoder_folder=model_folder(CARRIED_MODEL),
+        encoder_name=CARRIED_MODEL,
+        passage_tokens=settings_of(context).passage_tokens,
+    )
+    with Counter("steps", total=steps) as counter:
+
+        def show(progress: TrainingProgress) -> None:
+            losses = f"span {progress.span:.2f} token {progress.token:.2f} {progress.questions_per_second:.1f} questions/s"
+            counter.show(progress.step, current=losses)
+
+        config = train_reader(run, TrainingConfig(num_steps=steps, seed=seed), on_progress=show, on_stage=note)
+    if as_json:
+        print_json(asdict(config))
+    else:
+        console().print(f"reader saved in {output}: weights {config.weights_sha256[:12]}, threshold {config.abstain_below}")

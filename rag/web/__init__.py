@@ -1,0 +1,1 @@
+"""The pages: plain files, no build step, nothing from other hosts."""

@@ -1,0 +1,191 @@
+"""The indexes against SQL: replay, snapshots, damage, rebuilding without embedding again."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.errors import InvalidInput
+from rag.index.collection_index import CollectionIndex
+from rag.index.embedder import Embedder
+from rag.index.index_set import IndexSet
+from rag.records import Document, Passage, Section
+from rag.store.collections import get_or_create_collection
+from rag.store.database import Database
+from rag.store.documents import DocumentDetails, insert_document, mark_deleted
+from rag.store.passages import replace_passages
+
+MODEL = "model"
+
+
+class Corpus:
+    """Documents of one passage each, with vectors that need no model."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database, self.folder = database, folder
+        with database.write() as session:
+            self.collection = get_or_create_collection(session, "c", embedding_model=MODEL)
+
+    def add(self, text: str) -> int:
+        source = f"memory:{text}"
+        document = Document(
+            source=source,
+            file=source,
+            title="T",
+            media_type="text/plain",
+            text=text,
+            sections=(Section(start=0, end=len(text)),),
+        )
+        passage = Passage(ordinal=0, start=0, end=len(text), text=text, num_tokens=3)
+        with self.database.write() as session:
+            document_id = insert_document(
+                session,
+                self.collection.id,
+                document,
+                DocumentDetails(file_sha256="", text_sha256=text, pipeline=""),
+            )
+            replace_passages(session, document_id, self.collection.id, 1, [passage], self.vector(text)[None], MODEL)
+        return document_id
+
+    @staticmethod
+    def vector(text: str) -> np.ndarray:
+        vector = np.random.default_rng(sum(map(ord, text))).normal(size=8)
+        return (vector / np.linalg.norm(vector)).astype(np.float16)
+
+    def delete(self, document_id: int) -> None:
+        with self.database.write() as session:
+            mark_deleted(session, document_id)
+
+    def index(self) -> CollectionIndex:
+        return CollectionIndex(
+            self.database,
+            collection_id=self.collection.id,
+            embedding_model=MODEL,
+            dimension=8,
+            folder=self.folder / "index",
+        )
+
+    def found(self, index: CollectionIndex, text: str) -> list[int]:
+        index.refresh()
+        hits = index.search(text, self.vector(text), mode="hybrid", num_candidates=10, keyword_weight=0.5)
+        return [passage_id for passage_id, _ in hits]
+
+
+@pytest.fixture
+def corpus(database: Database, tmp_path: Path) -> Corpus:
+    corpus = Corpus(database, tmp_path)
+    for text in ("red apple", "green pear", "blue plum"):
+        corpus.add(text)
+    return corpus
+
+
+def test_new_index_is_built_from_sql_and_saved(corpus: Corpus) -> None:
+    index = corpus.index()
+    assert len(index) == 3
+    assert corpus.found(index, "green pear")[0] == 2
+    assert [path.name for path in (corpus.folder / "index").iterdir()] == [f"{index.change_id:012d}"]
+
+
+def test_what_another_process_commits_is_found_and_what_it_deletes_is_not(corpus: Corpus) -> None:
+    reading = corpus.index()
+    document_id = corpus.add("yellow banana")
+    assert corpus.found(reading, "yellow banana")[0] == 4
+    corpus.delete(document_id)
+    assert 4 not in corpus.found(reading, "yellow banana")
+
+
+def test_snapshot_and_replay_equal_a_fresh_build(corpus: Corpus) -> None:
+    first = corpus.index()
+    corpus.add("yellow banana")
+    corpus.delete(1)
+    replayed = corpus.index()
+    shutil.rmtree(corpus.folder / "index")
+    rebuilt = corpus.index()
+    for query in ("red apple", "yellow banana", "blue plum"):
+        assert corpus.found(replayed, query) == corpus.found(rebuilt, query) == corpus.found(first, query)
+    assert len(replayed) == len(rebuilt) == 3
+
+
+def _delete(snapshot: Path) -> None:
+    (snapshot / "vectors.faiss").unlink()
+
+
+def _truncate(snapshot: Path) -> None:
+    path = snapshot / "vectors.faiss"
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def _flip(snapshot: Path) -> None:
+    path = max((snapshot / "keyword").iterdir(), key=lambda p: p.stat().st_size)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)
+
+
+def _lose_manifest(snapshot: Path) -> None:
+    (snapshot / "manifest.json").write_text("{}")
+
+
+def _rename(snapshot: Path) -> None:
+    snapshot.rename(snapshot.with_name("000000000001"))
+
+
+def _from_the_future(snapshot: Path) -> None:
+    manifest = snapshot / "manifest.json"
+    number = int(snapshot.name)
+    manifest.write_text(manifest.read_text().replace(f'"change_id": {number}', '"change_id": 999'))
+    snapshot.rename(snapshot.with_name("000000000999"))
+
+
+@pytest.mark.parametrize("damage", [_delete, _truncate, _flip, _lose_manifest, _rename, _from_the_future])
+def test_damaged_snapshot_is_refused_reported_and_rebuilt(
+    corpus: Corpus, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus.index()
+    (snapshot,) = (corpus.folder / "index").iterdir()
+    damage(snapshot)
+    index = corpus.index()
+    assert "rebuilding" in caplog.text
+    assert corpus.found(index, "green pear")[0] == 2
+    caplog.clear()
+    again = corpus.index()
+    assert len(again) == 3
+
+
+def test_older_good_snapshot_serves_when_the_newest_is_damaged(corpus: Corpus) -> None:
+    index = corpus.index()
+    corpus.add("yellow banana")
+    index.refresh()
+    assert index.save()
+    newest = max((corpus.folder / "index").iterdir())
+    _truncate(newest)
+    assert corpus.found(corpus.index(), "yellow banana")[0] == 4
+
+
+def test_only_two_snapshots_are_kept_and_unchanged_ones_not_written_again(corpus: Corpus) -> None:
+    index = corpus.index()
+    for text in ("one fig", "two figs", "three figs"):
+        corpus.add(text)
+        index.refresh()
+        assert index.save()
+    assert not index.save()
+    assert len(list((corpus.folder / "index").iterdir())) == 2
+
+
+def test_closing_removes_the_working_copy(corpus: Corpus) -> None:
+    index = corpus.index()
+    working = index._working
+    assert working.is_dir()
+    index.close()
+    assert not working.exists()
+
+
+def test_collection_of_another_model_is_refused(
+    sqlite_database: Database, embedder: Embedder, tmp_path: Path
+) -> None:
+    corpus = Corpus(sqlite_database, tmp_path)
+    with pytest.raises(InvalidInput, match="embedded with 'model'"):
+        IndexSet(sqlite_database, embedder, tmp_path).get(corpus.collection)

@@ -1,0 +1,275 @@
+"""The pipeline on a real database with the real embedding model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from rag.assemble import Rag
+from rag.config import Settings
+from rag.errors import InvalidInput, NotFound, UnreadableDocument
+from rag.ingest.report import IngestionReport
+from rag.ingest.storing import Labels
+from rag.store.documents import get_document, list_documents
+from rag.store.collections import get_collection
+from rag.store.runs import get_run, list_failures
+
+WORDS = (
+    "The support rota is kept by the operations team and every engineer serves one week in eight, answering tickets "
+    "within four hours on working days and within one hour when the service is down, and writes down what was learned."
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with one of each thing that can happen."""
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "rota.md").write_text(f"# Rota\n\n{WORDS} Policy 2024 applies.\n")
+    (folder / "rota-copy.txt").write_text(f"Rota\n\n{WORDS}   Policy 2024\napplies.\n")
+    (folder / "rota-2025.md").write_text(f"# Rota\n\n{WORDS} Policy 2025 applies.\n")
+    (folder / "other.txt").write_text("Whales are mammals. They breathe air.")
+    (folder / "rows.csv").write_text("name,role\nAda Novak,on call\nBen Otieno,manager\n")
+    (folder / "damaged.pdf").write_bytes(b"%PDF-1.7\nnot really")
+    return folder
+
+
+@pytest.fixture
+def service(database_url: str, tmp_path: Path) -> Rag:
+    with Rag(Settings(database_url=database_url, data_dir=tmp_path / "data")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def local(sqlite_url: str, tmp_path: Path) -> Rag:
+    """The same on SQLite only, for what does not depend on the database."""
+    with Rag(Settings(database_url=sqlite_url, data_dir=tmp_path / "data")) as opened:
+        yield opened
+
+
+def _counts(report: IngestionReport) -> tuple[int, ...]:
+    return (
+        report.num_added,
+        report.num_updated,
+        report.num_unchanged,
+        report.num_exact_duplicates,
+        report.num_near_duplicates,
+        report.num_refused,
+        report.num_removed,
+    )
+
+
+def _name(source: str) -> str:
+    return source.rpartition("/")[2]
+
+
+def _words(service: Rag, query: str, **options: object) -> list[str]:
+    return [_name(hit.source) for hit in service.search(query, **options)]
+
+
+def test_everything_is_added_linked_or_refused_with_its_reason(service: Rag, folder: Path) -> None:
+    report = service.ingest(folder)
+    assert _counts(report) == (4, 0, 0, 1, 1, 1, 0)
+    assert [(_name(p.source), _name(p.of)) for p in report.exact_duplicates] == [("rota.md", "rota-copy.txt")]
+    assert [(_name(p.source), _name(p.of)) for p in report.near_duplicates] == [("rota-copy.txt", "rota-2025.md")]
+    assert _name(report.refused[0].source) == "damaged.pdf"
+    assert report.run_id is not None
+    with service.database.read() as session:
+        assert get_run(session, report.run_id).status == "finished"
+        assert [_name(f.source) for f in list_failures(session, report.run_id)] == ["damaged.pdf"]
+
+
+def test_second_run_adds_nothing_and_reports_the_damaged_file_again(service: Rag, folder: Path) -> None:
+    service.ingest(folder)
+    again = service.ingest(folder)
+    assert _counts(again) == (0, 0, 5, 0, 0, 1, 0)
+    assert again.num_passages == 0
+
+
+def test_policies_that_differ_in_a_number_are_both_found(service: Rag, folder: Path) -> None:
+    service.ingest(folder)
+    hits = service.search("Which policy applies, Policy 2025 or Policy 2024?", top_k=5)
+    texts = " ".join(hit.text for hit in hits)
+    assert "Policy 2024" in texts
+    assert "Policy 2025" in texts
+    same_words = next(hit for hit in hits if "Policy 2024" in hit.text)
+    assert [_name(reference.source) for reference in same_words.also_in] == ["rota.md"]
+
+
+def test_changed_document_replaces_its_passages_and_keeps_its_old_version(service: Rag, folder: Path) -> None:
+    service.ingest(folder)
+    assert _words(service, "whales mammals", top_k=1) == ["other.txt"]
+    (hit,) = service.search("whales mammals", top_k=1)
+    (folder / "other.txt").write_text("Penguins are birds. They swim.")
+    report = service.ingest(folder)
+    assert report.num_updated == 1
+    assert not any("mammals" in found.text for found in service.search("whales mammals", top_k=20))
+    assert _words(service, "penguins swim", top_k=1) == ["other.txt"]
+    with service.database.read() as session:
+        old = get_document(session, hit.document_id, version=hit.document_version)
+    assert old.text[hit.start : hit.end] == hit.text
+
+
+def test_removed_document_is_gone_from_search_and_its_copy_takes_its_place(service: Rag, folder: Path) -> None:
+    service.ingest(folder)
+    original = next(hit for hit in service.search("Policy 2024", top_k=5) if "2024" in hit.text)
+    service.ingester.remove(original.document_id)
+    heir = next(hit for hit in service.search("Policy 2024", top_k=5) if "2024" in hit.text)
+    assert _name(heir.source) == "rota.md"
+    assert heir.also_in == ()
+    service.ingester.remove(heir.document_id)
+    assert not any("2024" in hit.text for hit in service.search("Policy 2024", top_k=20))
+    with pytest.raises(NotFound, match="deleted already"):
+        service.ingester.remove(heir.document_id)
+
+
+def test_copy_of_a_changed_original_becomes_an_original(service: Rag, folder: Path) -> None:
+    service.ingest(folder)
+    (folder / "rota-copy.txt").write_text("Nothing to see here any more.")
+    service.ingest(folder)
+    found = next(hit for hit in service.search("Policy 2024", top_k=5) if "2024" in hit.text)
+    assert _name(found.source) == "rota.md"
+
+
+def test_prune_removes_only_what_is_gone_from_the_given_paths(local: Rag, folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "docs-elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "far.txt").write_text("Far away.")
+    local.ingest(folder, elsewhere)
+    (folder / "other.txt").unlink()
+    (elsewhere / "far.txt").unlink()
+    assert local.ingest(folder).num_removed == 0
+    assert local.ingest(folder, prune=True).num_removed == 1
+    assert "far.txt" in _words(local, "far away", top_k=10)
+    assert "other.txt" not in _words(local, "whales", top_k=10)
+
+
+def test_document_that_was_removed_and_comes_back_is_added(local: Rag, folder: Path) -> None:
+    local.ingest(folder)
+    text = (folder / "other.txt").read_text()
+    (folder / "other.txt").unlink()
+    local.ingest(folder, prune=True)
+    (folder / "other.txt").write_text(text)
+    assert local.ingest(folder).num_added == 1
+    assert _words(local, "whales mammals", top_k=1) == ["other.txt"]
+
+
+def test_rows_keep_their_number_and_header(local: Rag, folder: Path) -> None:
+    local.ingest(folder)
+    (hit,) = local.search("Which role has Ben Otieno?", top_k=1)
+    assert (hit.row, hit.text) == (2, "name: Ben Otieno; role: manager")
+
+
+def test_tags_and_origin_can_be_filtered_and_changed(local: Rag, folder: Path) -> None:
+    local.ingest(folder, tags={"team": "ops"}, origin="synthetic")
+    assert _words(local, "whales", filters={"team": "ops"}, top_k=1) == ["other.txt"]
+    assert local.search("whales", filters={"team": "dev"}) == ()
+    assert local.ingest(folder, tags={"team": "dev"}).num_updated == 5
+    assert _words(local, "whales", filters={"team": "dev", "origin": "real"}, top_k=1) == ["other.txt"]
+
+
+def test_dry_run_says_what_a_run_does_and_writes_nothing(local: Rag, folder: Path) -> None:
+    preview = local.ingest(folder, dry_run=True)
+    with pytest.raises(NotFound):
+        local.search("whales")
+    report = local.ingest(folder)
+    assert _counts(preview) == _counts(report)
+    assert (preview.exact_duplicates, preview.near_duplicates) == (report.exact_duplicates, report.near_duplicates)
+    (folder / "other.txt").write_text("Penguins are birds.")
+    (folder / "new.txt").write_text((folder / "rota.md").read_text())
+    again = local.ingest(folder, dry_run=True)
+    assert _counts(again) == _counts(local.ingest(folder))
+
+
+def test_rows_that_left_a_file_leave_the_collection(local: Rag, tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    rows = [{"title": f"Note {i}", "text": f"Note number {i} speaks of topic{i}."} for i in range(3)]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    assert local.ingest(path).num_added == 3
+    path.write_text("\n".join(json.dumps(row) for row in rows[:2]))
+    assert _counts(local.ingest(path)) == (0, 0, 2, 0, 0, 0, 1)
+    assert not any("topic2" in hit.text for hit in local.search("topic2", top_k=10))
+
+
+def test_file_with_a_bad_line_gives_its_good_ones_and_is_reported_every_time(local: Rag, tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": "Good line about herons."}\nnot json\n{"text": "Another about storks."}\n')
+    for added in (2, 0):
+        report = local.ingest(path)
+        assert (report.num_added, report.num_refused) == (added, 1)
+        assert "2" in report.refused[0].reason
+
+
+def test_upload_is_found_at_once_and_a_new_upload_of_the_name_is_a_new_version(local: Rag) -> None:
+    (document,) = local.ingester.upload(
+        b"Cranes dance.", name="birds.txt", collection="default", labels=Labels(tags={})
+    )
+    assert _words(local, "cranes", top_k=1) == ["upload:birds.txt"]
+    (second,) = local.ingester.upload(b"Owls hunt.", name="birds.txt", collection="default", labels=Labels(tags={}))
+    assert (second.id, second.version) == (document.id, 2)
+    assert not any("Cranes" in hit.text for hit in local.search("cranes", top_k=5))
+
+
+def test_upload_that_cannot_be_read_says_why(local: Rag) -> None:
+    with pytest.raises(UnreadableDocument):
+        local.ingester.upload(b"\x00\x01\x02", name="x.bin", collection="default", labels=Labels(tags={}))
+
+
+def test_missing_path_and_empty_folder_are_named(local: Rag, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no file or folder"):
+        local.ingest(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match="no file to read"):
+        local.ingest(tmp_path / "empty")
+
+
+def test_collection_of_another_model_is_refused(local: Rag, folder: Path) -> None:
+    local.ingest(folder / "other.txt")
+    with local.database.write() as session:
+        session.execute(text("UPDATE collections SET embedding_model = 'other'"))
+    with pytest.raises(InvalidInput, match="embedded with 'other'"):
+        local.ingest(folder)
+
+
+@pytest.mark.slow
+def test_killed_run_is_finished_by_the_same_command(sqlite_url: str, local: Rag, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(150):
+        (folder / f"{number:03}.txt").write_text(f"Document {number} speaks of topic{number}. " + f"word{number} " * 300)
+    script = (
+        "import sys; from rag.assemble import Rag; from rag.config import Settings;"
+        "Rag(Settings(database_url=sys.argv[1], data_dir=sys.argv[2])).ingest(sys.argv[3])"
+    )
+    arguments = [sys.executable, "-c", script, sqlite_url, str(tmp_path / "data"), str(folder)]
+    process = subprocess.Popen(arguments)
+    try:
+        deadline = time.monotonic() + 120
+        while _num_documents(local) == 0:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    before = _num_documents(local)
+    assert 0 < before < 150
+    report = local.ingest(folder)
+    assert (report.num_unchanged, report.num_added) == (before, 150 - before)
+    assert _words(local, "topic149", top_k=1) == ["149.txt"]
+    assert _words(local, "topic0", top_k=1) == ["000.txt"]
+
+
+def _num_documents(service: Rag) -> int:
+    with service.database.read() as session:
+        try:
+            collection = get_collection(session, "default")
+        except NotFound:
+            return 0
+        return len(list_documents(session, collection.id, filters={}, limit=1000))

@@ -1,0 +1,96 @@
+"""A small collection to store things in, on both databases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from rag.records import Document, Metadata, Passage, Section
+from rag.store.collections import get_or_create_collection
+from rag.store.database import Database
+from rag.store.documents import DocumentDetails, insert_document
+from rag.store.passages import replace_passages
+
+
+@dataclass(frozen=True)
+class Library:
+    """One collection of a database, with short ways to fill it."""
+
+    database: Database
+    collection_id: int
+
+    def document(
+        self, source: str, text: str, *, title: str = "Title", file: str | None = None, metadata: Metadata | None = None
+    ) -> Document:
+        """A document as ingestion would read it."""
+        return Document(
+            source=source,
+            file=file or source,
+            title=title,
+            media_type="text/plain",
+            text=text,
+            sections=(Section(start=0, end=len(text), headings=("Part",), page=1),),
+            metadata=metadata or {},
+        )
+
+    def add(
+        self,
+        source: str,
+        text: str = "some words",
+        *,
+        title: str = "Title",
+        file: str | None = None,
+        metadata: Metadata | None = None,
+        tags: Mapping[str, str] | None = None,
+        text_sha256: str | None = None,
+        signature: bytes | None = None,
+        duplicate_of: int | None = None,
+        near_duplicate_of: int | None = None,
+    ) -> int:
+        """Store a document without passages, and return its id."""
+        details = DocumentDetails(
+            file_sha256="file",
+            text_sha256=text_sha256 or source,
+            pipeline="1",
+            tags=tags or {},
+            signature=signature,
+            duplicate_of=duplicate_of,
+            near_duplicate_of=near_duplicate_of,
+        )
+        document = self.document(source, text, title=title, file=file, metadata=metadata)
+        with self.database.write() as session:
+            return insert_document(session, self.collection_id, document, details)
+
+    def add_passages(self, document_id: int, texts: Sequence[str], *, version: int = 1) -> list[int]:
+        """Give a document these passages, embedded as (1, 1), (2, 2), …; returns their ids."""
+        vectors = np.array([[number, number] for number in range(1, len(texts) + 1)], dtype=np.float16)
+        with self.database.write() as session:
+            return replace_passages(
+                session, document_id, self.collection_id, version, passages_of(texts), vectors, "model"
+            )
+
+
+def passages_of(texts: Sequence[str]) -> list[Passage]:
+    """Passages that stand one after the other."""
+    starts = [sum(map(len, texts[:number])) for number in range(len(texts))]
+    return [
+        Passage(
+            ordinal=number,
+            start=start,
+            end=start + len(text),
+            text=text,
+            num_tokens=len(text.split()),
+            headings=("Part",),
+            page=1,
+        )
+        for number, (start, text) in enumerate(zip(starts, texts, strict=True))
+    ]
+
+
+@pytest.fixture
+def library(database: Database) -> Library:
+    """An empty collection; the test runs once on each database system."""
+    with database.write() as session:
+        collection = get_or_create_collection(session, "handbooks", embedding_model="model")
+    return Library(database, collection.id)
