@@ -72,13 +72,17 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     yield from _opened(sqlite_url)
 
 
+@pytest.fixture
+def postgres_copy(postgres_url: str, migrated_postgres_database: str) -> str:
+    """The URL of a fresh PostgreSQL database with all tables."""
+    return _copy_of(postgres_url, migrated_postgres_database)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database with all tables; the test runs once on each database system."""
-    if request.param == "sqlite":
-        url: str = request.getfixturevalue("sqlite_url")
-        return url
-    return _copy_of(request.getfixturevalue("postgres_url"), request.getfixturevalue("migrated_postgres_database"))
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_copy")
+    return url
 
 
 @pytest.fixture

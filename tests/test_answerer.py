@@ -10,7 +10,8 @@ import rag
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import Busy, InvalidInput, LimitExceeded, NotFound, StoreUnavailable
-from rag.store.answers import get_answer, list_answers
+from rag.store.answer_review import list_answers
+from rag.store.answers import get_answer
 from rag.store.database import Database
 from rag.store.documents import get_document
 

@@ -1,49 +1,72 @@
-"""The application: routers, errors and pages put together."""
+"""The application: routes, problem documents and pages put together."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 
+from rag.api.edge import BodyLimit, Edge
 from rag.api.problems import add_problem_handlers
-from rag.api.routes import answers, documents, health, search
+from rag.api.routes import answers, collections, documents, health, search
 from rag.api.schemas import Problem
+from rag.api.service import ServiceKeeper
 from rag.assemble import Rag
-from rag.config import Settings
+from rag.config import Settings, load_settings
 from rag.web.pages import add_pages
 
-ERRORS: dict[int | str, dict[str, object]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (404, 413, 422, 500, 503)
-}
+DESCRIPTION = (
+    "Questions over your own documents, answered with exact citations. `start` and `end` count Unicode code points; "
+    "errors are problem details (RFC 9457)."
+)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The API over the service of these settings.
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, with the schema of problems, which no route returns by itself."""
+        document = super().openapi()
+        document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+        return document
+
+
+def create_app(settings: Settings | None = None, *, service: Rag | None = None) -> FastAPI:
+    """The REST API and the pages over one service.
+
+    The service is opened, and its models loaded, when the server starts, not here.
+
+    Args:
+        settings: those of the service; None: those of ``service``, else of the environment and ``rag.toml``.
+        service: one that is open already; it stays open when the server stops.
 
     Raises:
-        StoreUnavailable: the database cannot be opened, or is not migrated.
-        ModelError: the reader's weights are missing or damaged.
+        InvalidInput: a setting of the environment has a bad value.
     """
-    service = Rag(settings)
-    service.answerer  # noqa: B018 - load the models now: a server that cannot answer must not start
+    settings = settings or (service.settings if service else load_settings())
+    keeper = ServiceKeeper(settings, service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.close()
+        await to_thread.run_sync(keeper.warm_up)
+        try:
+            yield
+        finally:
+            await to_thread.run_sync(keeper.close)
 
-    app = FastAPI(
+    app = _Api(
         title="grounded-rag",
-        version="0.1.0",
-        description="Answers from your own documents, with exact citations.",
+        version=version("grounded-rag"),
+        description=DESCRIPTION,
         lifespan=lifespan,
-        docs_url=None,
+        docs_url=None,  # it would load scripts from another host; see rag.web.pages
         redoc_url=None,
     )
-    app.state.service = service
-    for router in (answers.router, search.router, documents.router):
-        app.include_router(router, responses=ERRORS)
-    app.include_router(health.router)
+    app.state.keeper = keeper
+    for resource in (answers, search, documents, collections, health):
+        app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)
+    app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(Edge)
     return app

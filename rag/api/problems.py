@@ -1,96 +1,159 @@
-"""Errors as RFC 9457 problem details: one sentence that says what to change, and a request id to look for in the log."""
+"""Errors as RFC 9457 problem details: one sentence that says what to change, and a request id to find in the log."""
 
 import logging
-import re
-import uuid
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from rag.api.schemas import Problem
 from rag.errors import (
+    Busy,
     InvalidInput,
     LimitExceeded,
     ModelError,
     NotFound,
     RagError,
     Unavailable,
+    UnreadableDocument,
 )
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 1
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
-TOO_LARGE = {"max_upload_bytes", "max_file_bytes", "max_document_chars"}
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = {Busy: 1, Unavailable: 5}
+"""An answer takes a fraction of a second; a database that is locked or starting takes longer."""
+
+MAX_FAULTS = 5
+MAX_NAME_CHARS = 60
+
+
+class Kind(NamedTuple):
+    """A kind of problem: ``name`` ends its type URI, which is for programs to compare and leads nowhere."""
+
+    status: int
+    name: str
+    title: str
+
+
+# The first that an error is an instance of counts.
+KINDS: Mapping[type[RagError], Kind] = {
+    LimitExceeded: Kind(422, "limit-exceeded", "A limit was crossed"),
+    UnreadableDocument: Kind(422, "unreadable-document", "The file cannot be read"),
+    InvalidInput: Kind(422, "invalid-input", "The input is not valid"),
+    NotFound: Kind(404, "not-found", "Not found"),
+    Busy: Kind(503, "busy", "Too busy"),
+    Unavailable: Kind(503, "unavailable", "Not available now"),
+    ModelError: Kind(500, "model-error", "A model cannot be used"),
+    RagError: Kind(500, "internal-error", "Internal error"),
+}
+TOO_LARGE = Kind(413, "limit-exceeded", "The upload is too large")
+INVALID_INPUT, NOT_FOUND, INTERNAL_ERROR = KINDS[InvalidInput], KINDS[NotFound], KINDS[RagError]
+HTTP_KINDS = {
+    400: Kind(400, "malformed-request", "The request cannot be read"),
+    404: NOT_FOUND,
+    405: Kind(405, "method-not-allowed", "Method not allowed"),
 }
 
 
-def status_of(error: RagError) -> int:
-    """The HTTP status of an error; see the tree in ``rag.errors``."""
-    if isinstance(error, LimitExceeded) and error.setting in TOO_LARGE:
-        return 413
-    for kind, status in ((InvalidInput, 422), (NotFound, 404), (Unavailable, 503), (ModelError, 500)):
-        if isinstance(error, kind):
-            return status
-    return 500
+class BodyTooLarge(HTTPException):
+    """A request body is larger than any upload may be.
+
+    An ``HTTPException``, because FastAPI lets only these through from the reading of a body.
+    """
+
+    def __init__(self, num_bytes: int) -> None:
+        self.error = LimitExceeded(
+            f"The request holds more than {num_bytes:,} bytes; send less or raise the limit", setting="max_upload_bytes"
+        )
+        super().__init__(TOO_LARGE.status, str(self.error))
 
 
 def problem_response(
-    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+    request: Request, kind: Kind, detail: str, *, setting: str | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """A problem document."""
     problem = Problem(
-        title=HTTPStatus(status).phrase,
-        status=status,
+        type=f"urn:rag:problem:{kind.name}",
+        title=kind.title,
+        status=kind.status,
         detail=detail,
         instance=request.url.path,
         request_id=request.state.request_id,
+        setting=setting,
     )
-    return JSONResponse(problem.model_dump(), status, headers, media_type="application/problem+json")
+    return JSONResponse(problem.model_dump(exclude_none=True), kind.status, headers, media_type=MEDIA_TYPE)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of a route's errors."""
+    titles = {kind.status: kind.title for kind in KINDS.values()} | {413: TOO_LARGE.title, 422: INVALID_INPUT.title}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": titles[status], "content": content} for status in (*statuses, 500)}
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Turn every error into a problem document, and give every response a request id and security headers."""
+    """Turn every error that is raised below a route into a problem document."""
+    app.add_exception_handler(RagError, _on_rag_error)
+    app.add_exception_handler(BodyTooLarge, _on_body_too_large)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
 
-    @app.exception_handler(RagError)
-    def on_rag_error(request: Request, error: RagError) -> Response:
-        status = status_of(error)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
-        return problem_response(request, status, str(error), headers)
 
-    @app.exception_handler(RequestValidationError)
-    def on_validation_error(request: Request, error: RequestValidationError) -> Response:
-        faults = [f"{'.'.join(str(part) for part in fault['loc'][1:]) or 'body'}: {fault['msg']}" for fault in error.errors()]
-        return problem_response(request, 422, f"The request is not valid: {'; '.join(faults)}.")
+async def _on_rag_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RagError)
+    kind = next(KINDS[known] for known in KINDS if isinstance(error, known))
+    setting = error.setting if isinstance(error, LimitExceeded) else None
+    if setting == "max_upload_bytes":
+        kind = TOO_LARGE
+    if kind.status >= 500:
+        log.error("Request %s: %s", request.state.request_id, error)
+    seconds = next((RETRY_AFTER_SECONDS[known] for known in RETRY_AFTER_SECONDS if isinstance(error, known)), None)
+    headers = None if seconds is None else {"Retry-After": str(seconds)}
+    return problem_response(request, kind, str(error), setting=setting, headers=headers)
 
-    @app.exception_handler(HTTPException)
-    def on_http_exception(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers) if error.headers else None
-        return problem_response(request, error.status_code, f"{error.detail}.", headers)
 
-    @app.middleware("http")
-    async def with_request_id(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        given = request.headers.get("x-request-id", "")
-        request.state.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        try:
-            response = await call_next(request)
-        except Exception:  # noqa: BLE001 - the outermost edge: the log gets the traceback, the caller an id
-            log.exception("request %s failed", request.state.request_id)
-            response = problem_response(request, 500, "Something went wrong inside; the log has it under the request id.")
-        response.headers["X-Request-ID"] = request.state.request_id
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+async def _on_body_too_large(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BodyTooLarge)
+    return await _on_rag_error(request, error.error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    if faults[0]["type"] == "json_invalid":
+        where = f"{faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
+        return problem_response(request, HTTP_KINDS[400], f"The request's body is not JSON: {where}.")
+    told = [_fault(fault) for fault in faults[:MAX_FAULTS]]
+    if len(faults) > MAX_FAULTS:
+        told.append(f"and {len(faults) - MAX_FAULTS} more")
+    return problem_response(request, INVALID_INPUT, f"The request is not valid: {'; '.join(told)}.")
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    kind = HTTP_KINDS.get(error.status_code, Kind(error.status_code, "http-error", "The request failed"))
+    detail = f"{str(error.detail).rstrip('.')}."
+    if error.status_code == 404:
+        detail = f"There is nothing at {path}; /docs lists what there is."
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"{request.method} does not work on {path}; use {allowed}."
+    return problem_response(request, kind, detail, headers=error.headers)
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    """One fault in words. The first part of ``loc`` only says where the field was looked for: body, query or path."""
+    name = ".".join(str(part) for part in fault["loc"][1:])[:MAX_NAME_CHARS]
+    if not name:
+        return "the body must be a JSON object, sent with Content-Type: application/json"
+    if fault["type"] == "missing":
+        return f"{name} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{name} is not a known field"
+    message = str(fault["msg"])
+    return f"{name}: {message[:1].lower()}{message[1:]}"

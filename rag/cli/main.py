@@ -4,13 +4,11 @@ Exit status: 0 success, 1 an error, 2 wrong usage, 3 an ingestion that finished 
 """
 
 import logging
-import os
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from rag.cli import answers, ask, collections, db, documents, evaluate, index, ingest, search, serve, train
@@ -51,27 +49,17 @@ def configure(
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit. Typer itself answers wrong usage (2) and an interruption (130)."""
     try:
-        status = app(standalone_mode=False)
+        app()
     except RagError as error:
-        status = _fail(str(error), 1)
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        status = _fail("interrupted; what was committed stays", 130)
-    except BrokenPipeError:
-        # The reader of our output went away; keep the interpreter from complaining when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
+        sys.exit(_fail(str(error)))
     except Exception as error:  # noqa: BLE001 - the outermost edge: people get a line, never a traceback
-        status = _fail(f"unexpected {type(error).__name__}; run again with --debug to see where", 1)
-    sys.exit(status if isinstance(status, int) else 0)
+        sys.exit(_fail(f"unexpected {type(error).__name__}; run again with --debug to see where"))
 
 
-def _fail(message: str, status: int) -> int:
+def _fail(message: str) -> int:
     if "--debug" in sys.argv:
         traceback.print_exc()
     note(f"error: {message}")
-    return status
+    return 1

@@ -11,13 +11,10 @@ from torch import nn
 from rag.reader.checkpoint import ReaderConfig, load_reader
 from rag.reader.confidence import ScoringWeights, confidence_of, features_of, rank_candidates
 from rag.reader.decode import (
-    Candidate,
     Span,
     WrittenToken,
     as_span,
     find_candidates,
-    score_spans,
-    word_end_mask,
     write_answer,
 )
 from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer
@@ -70,8 +67,8 @@ class _Read:
 class Reader:
     """Answers from passages with one network.
 
-    ``combined`` lets the start/end head propose spans (and the decoder one more) and weighs both; ``span`` and
-    ``decoder`` use one of them alone, to compare.
+    ``combined`` lets the start/end head propose spans, which decoder and relevance head rescore; ``span`` and
+    ``decoder`` answer with one of them alone, to compare.
     """
 
     def __init__(
@@ -119,8 +116,7 @@ class Reader:
             read = self._encode(question, passages)
             relevance = tuple(read.encoded.relevance_P.sigmoid().tolist())
             candidates = find_candidates(self._model, read.encoded, read.batch, read.memory, self._tokenizer)
-            written = [] if mode == "span" else write_answer(self._model, read.memory, self._tokenizer)
-            candidates = self._with_written(candidates, written, read)
+            written = write_answer(self._model, read.memory, self._tokenizer) if mode == "decoder" else []
         if not candidates:
             return Reading(answer="", ranges=(), confidence=0.0, relevance=relevance)
         weights = ScoringWeights() if mode == "span" else self._weights
@@ -140,26 +136,6 @@ class Reader:
         encoded = self._model.encode(batch)
         memory = self._model.remember(encoded, batch, torch.arange(len(pairs))[None])
         return _Read(pairs, batch, encoded, memory)
-
-    def _with_written(
-        self, candidates: list[Candidate], written: Sequence[WrittenToken], read: _Read
-    ) -> list[Candidate]:
-        """Add what the decoder wrote, if it is one span of whole words that nobody proposed yet."""
-        span = as_span(written)
-        if span is None or not candidates or any(candidate.span == span for candidate in candidates):
-            return candidates
-        starts_word = read.batch.word_start_PL[span.pair, span.first]
-        if not starts_word or not word_end_mask(read.batch)[span.pair, span.last]:
-            return candidates
-        log_start = read.encoded.start_PL.flatten().log_softmax(0).view_as(read.encoded.start_PL)
-        log_end = read.encoded.end_PL.flatten().log_softmax(0).view_as(read.encoded.end_PL)
-        own = Candidate(
-            span=span,
-            span_score=float(log_start[span.pair, span.first] + log_end[span.pair, span.last]),
-            decoder_score=score_spans(self._model, read.memory, [span], self._tokenizer)[0],
-            relevance_score=float(nn.functional.logsigmoid(read.encoded.relevance_P[span.pair])),
-        )
-        return [*candidates, own]
 
     def _range(self, span: Span, read: _Read) -> ReadRange:
         start, end = read.pairs[span.pair].char_span(span.first, span.last)

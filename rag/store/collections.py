@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
@@ -67,14 +67,12 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
     found = _find(session, name)
     if found is not None:
         return found
-    try:
-        with session.begin_nested():
-            session.execute(
-                insert(tables.Collection),
-                {"name": name, "embedding_model": embedding_model, "created_at": datetime.now(UTC)},
-            )
-    except IntegrityError:
-        pass  # another process made it in the meantime
+    # Another process may make it in the meantime.
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session.execute(
+        insert(tables.Collection).on_conflict_do_nothing(),
+        {"name": name, "embedding_model": embedding_model, "created_at": datetime.now(UTC)},
+    )
     return get_collection(session, name)
 
 

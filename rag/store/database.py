@@ -52,10 +52,6 @@ class Database:
         self.path: Path | None = _sqlite_path(self._url) if self.dialect == "sqlite" else None
         self._engine = self._create_engine()
         self._writer = self._engine.execution_options(**{_WRITER: True})
-        self._reader = self._engine
-        if self.dialect == "postgresql":
-            # The same promise as SQLite's: one snapshot for the whole transaction, and no writing in it.
-            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def __str__(self) -> str:
         """How messages call this database; without its password."""
@@ -68,17 +64,20 @@ class Database:
         Raises:
             StoreUnavailable: the database cannot be reached, is damaged or has no tables.
         """
-        with self._session(self._reader) as session:
+        with self._session(self._engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes are committed together at the end, or not at all when an error leaves the block.
 
+        On SQLite the block begins once every other writer has ended.
+
         Raises:
             StoreUnavailable: as in :meth:`read`, or the database is locked or read-only, or the disk is full.
         """
         with self._session(self._writer) as session, session.begin():
+            session.connection()  # begin now, not with the first statement
             yield session
 
     @contextmanager
@@ -160,6 +159,9 @@ class Database:
     def _begin_postgresql(self, connection: Connection) -> None:
         if connection.get_execution_options().get(_WRITER):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(self._busy_timeout * 1000)}")
+        else:
+            # The same promise as SQLite's: one snapshot for the whole transaction, and no writing in it.
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 def _parse(url: str) -> URL:

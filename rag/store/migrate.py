@@ -24,10 +24,11 @@ def upgrade(database: Database, revision: str = "head") -> None:
 
     Raises:
         InvalidInput: there is no such revision.
-        StoreUnavailable: the database cannot be reached or written.
+        StoreUnavailable: the database cannot be reached or written, or a newer program has upgraded it.
     """
     _require_revision(revision)
     with database.migrate() as connection:
+        _require_known(database, MigrationContext.configure(connection).get_current_revision())
         command.upgrade(_config(connection), revision)
 
 
@@ -36,10 +37,11 @@ def downgrade(database: Database, revision: str) -> None:
 
     Raises:
         InvalidInput: there is no such revision.
-        StoreUnavailable: the database cannot be reached or written.
+        StoreUnavailable: the database cannot be reached or written, or a newer program has upgraded it.
     """
     _require_revision(revision)
     with database.migrate() as connection:
+        _require_known(database, MigrationContext.configure(connection).get_current_revision())
         command.downgrade(_config(connection), revision)
 
 
@@ -86,11 +88,7 @@ def require_current(database: Database) -> None:
         return
     if current is None:
         raise StoreUnavailable(f"The database {database} has no tables yet; run `rag db upgrade`.")
-    if current not in _known_revisions():
-        raise StoreUnavailable(
-            f"The database {database} is at revision {current}, which a newer version of this program made; upgrade "
-            "this program."
-        )
+    _require_known(database, current)
     raise StoreUnavailable(
         f"The database {database} is at revision {current} but this program needs {head}; run `rag db upgrade`."
     )
@@ -99,6 +97,14 @@ def require_current(database: Database) -> None:
 def _require_revision(revision: str) -> None:
     if revision not in {"head", "base"} | _known_revisions():
         raise InvalidInput(f"There is no revision {revision!r}; the newest is {head_revision()}.")
+
+
+def _require_known(database: Database, current: str | None) -> None:
+    if current is not None and current not in _known_revisions():
+        raise StoreUnavailable(
+            f"The database {database} is at revision {current}, which a newer version of this program made; upgrade "
+            "this program."
+        )
 
 
 def _known_revisions() -> set[str]:

@@ -89,9 +89,7 @@ def replace_passages(
     new_ids = dict(
         session.execute(
             select(tables.Passage.ordinal, tables.Passage.id).where(tables.Passage.document_id == document_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     ids = [new_ids[passage.ordinal] for passage in passages]
     if vectors is not None:
@@ -141,7 +139,7 @@ def load_hits(session: Session, passage_ids: Sequence[int]) -> dict[int, Passage
             .join(tables.Document, tables.Document.id == tables.Passage.document_id)
             .where(tables.Passage.id.in_(ids), tables.Document.deleted_at.is_(None))
         )
-        rows = session.execute(statement).tuples().all()
+        rows = session.execute(statement).all()
         references = _exact_duplicates(session, sorted({passage.document_id for passage, *_ in rows}))
         for passage, title, source, near_duplicate_of in rows:
             found[passage.id] = PassageRow(
@@ -267,7 +265,7 @@ def _fetch(session: Session, statement: Select[int, int, str, list[str], str, by
     ids: list[int] = []
     vectors: list[bytes] = []
     words: list[PassageWords] = []
-    for passage_id, document_id, title, headings, text, vector in session.execute(statement).tuples():
+    for passage_id, document_id, title, headings, text, vector in session.execute(statement):
         ids.append(passage_id)
         vectors.append(vector)
         words.append(
@@ -294,7 +292,7 @@ def _exact_duplicates(session: Session, document_ids: Sequence[int]) -> dict[int
         .order_by(tables.Document.id)
     )
     found: dict[int, tuple[DocumentReference, ...]] = {}
-    for original, document_id, title, source in session.execute(statement).tuples():
+    for original, document_id, title, source in session.execute(statement):
         assert original is not None  # IN leaves NULL out
         reference = DocumentReference(document_id=document_id, title=title, source=source)
         found[original] = (*found.get(original, ()), reference)

@@ -12,7 +12,7 @@ from rag.evaluate.corpus import Corpus, build_corpus
 from rag.evaluate.metrics import gold_rank, mean_reciprocal_rank, share_within
 from rag.evaluate.qa import QaEvaluation, QaOptions
 from rag.evaluate.retrieval import evaluate_retrieval
-from rag.store.answers import list_answers
+from rag.store.answer_review import list_answers
 from rag.store.evaluations import get_evaluation, list_results
 
 PARAGRAPHS = [

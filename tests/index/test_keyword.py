@@ -24,7 +24,7 @@ def _ids(hits: list[tuple[int, float]]) -> list[int]:
 
 
 def test_words_are_found_by_their_stem_best_first(index: KeywordIndex) -> None:
-    assert _ids(index.search("dog runs", limit=5)) == [0, 1, 3]
+    assert _ids(index.search("dog runs", limit=5)) == [0, 3, 1]
 
 
 def test_stop_words_and_accents_do_not_matter(index: KeywordIndex) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,50 +43,40 @@ class Library:
         title: str = "Title",
         file: str | None = None,
         metadata: Metadata | None = None,
-        tags: Mapping[str, str] | None = None,
-        text_sha256: str | None = None,
-        signature: bytes | None = None,
-        duplicate_of: int | None = None,
-        near_duplicate_of: int | None = None,
+        **details: Any,
     ) -> int:
-        """Store a document without passages, and return its id."""
-        details = DocumentDetails(
-            file_sha256="file",
-            text_sha256=text_sha256 or source,
-            pipeline="1",
-            tags=tags or {},
-            signature=signature,
-            duplicate_of=duplicate_of,
-            near_duplicate_of=near_duplicate_of,
-        )
+        """Store a document without passages, and return its id. ``details`` are those of DocumentDetails."""
         document = self.document(source, text, title=title, file=file, metadata=metadata)
         with self.database.write() as session:
-            return insert_document(session, self.collection_id, document, details)
+            return insert_document(session, self.collection_id, document, self.details(source, **details))
+
+    def details(self, text_sha256: str, **changed: Any) -> DocumentDetails:
+        """What ingestion would say of a document."""
+        return DocumentDetails(**{"file_sha256": "file", "text_sha256": text_sha256, "pipeline": "1", **changed})
 
     def add_passages(self, document_id: int, texts: Sequence[str], *, version: int = 1) -> list[int]:
         """Give a document these passages, embedded as (1, 1), (2, 2), …; returns their ids."""
         vectors = np.array([[number, number] for number in range(1, len(texts) + 1)], dtype=np.float16)
         with self.database.write() as session:
             return replace_passages(
-                session, document_id, self.collection_id, version, passages_of(texts), vectors, "model"
+                session, document_id, self.collection_id, version, self.passages(texts), vectors, "model"
             )
 
-
-def passages_of(texts: Sequence[str]) -> list[Passage]:
-    """Passages that stand one after the other."""
-    starts = [sum(map(len, texts[:number])) for number in range(len(texts))]
-    return [
-        Passage(
-            ordinal=number,
-            start=start,
-            end=start + len(text),
-            text=text,
-            num_tokens=len(text.split()),
-            headings=("Part",),
-            page=1,
-        )
-        for number, (start, text) in enumerate(zip(starts, texts, strict=True))
-    ]
+    def passages(self, texts: Sequence[str]) -> list[Passage]:
+        """Passages that stand one after the other."""
+        starts = [sum(map(len, texts[:number])) for number in range(len(texts))]
+        return [
+            Passage(
+                ordinal=number,
+                start=start,
+                end=start + len(text),
+                text=text,
+                num_tokens=len(text.split()),
+                headings=("Part",),
+                page=1,
+            )
+            for number, (start, text) in enumerate(zip(starts, texts, strict=True))
+        ]
 
 
 @pytest.fixture

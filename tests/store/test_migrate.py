@@ -1,12 +1,177 @@
-"""The migrations: blank to head and back, the same on both databases."""
+"""The migrations: from blank to the newest and back, the same on both databases."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
+from rag.errors import InvalidInput, StoreUnavailable
 from rag.store import migrate
+from rag.store.answer_review import ANSWER_REVIEW
+from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
+from rag.store.tables import Base
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The migrated database, seen without our own code."""
+    engine = create_engine(make_url(database_url))
+    yield engine
+    engine.dispose()
 
 
 def test_upgrade_from_blank_reaches_the_models(blank_database: Database) -> None:
     migrate.upgrade(blank_database)
     assert migrate.current_revision(blank_database) == migrate.head_revision()
     assert migrate.check(blank_database) == []
+    migrate.require_current(blank_database)
+
+
+def test_downgrade_leaves_nothing_and_upgrade_comes_back(database: Database) -> None:
+    with database.write() as session:
+        get_or_create_collection(session, "lost", embedding_model="model")
+    migrate.downgrade(database, "base")
+    with database.read() as session:
+        inspector = inspect(session.connection())
+        assert inspector.get_table_names() == ["alembic_version"]
+        assert inspector.get_view_names() == []
+    assert migrate.current_revision(database) is None
+    migrate.upgrade(database)
+    assert migrate.check(database) == []
+
+
+def test_each_step_can_be_undone_with_rows_in_the_tables(database: Database) -> None:
+    with database.write() as session:
+        get_or_create_collection(session, "kept", embedding_model="model")
+    migrate.downgrade(database, "0001")
+    assert migrate.current_revision(database) == "0001"
+    migrate.upgrade(database)
+    with database.read() as session:
+        assert session.scalar(text("SELECT name FROM collections")) == "kept"
+
+
+def test_upgrading_again_changes_nothing(database: Database) -> None:
+    migrate.upgrade(database)
+    assert migrate.current_revision(database) == migrate.head_revision()
+
+
+def test_two_processes_may_upgrade_at_once(blank_database: Database) -> None:
+    other = Database(blank_database._url.render_as_string(hide_password=False))
+    failures: list[BaseException] = []
+
+    def upgrade_in_thread() -> None:
+        try:
+            with other.migrate() as connection:  # what upgrade takes first
+                started.set()
+                release.wait(5)
+                connection.execute(text("SELECT 1"))
+        except StoreUnavailable as error:
+            failures.append(error)
+
+    started, release = threading.Event(), threading.Event()
+    thread = threading.Thread(target=upgrade_in_thread)
+    thread.start()
+    assert started.wait(5)
+    threading.Timer(0.3, release.set).start()
+    migrate.upgrade(blank_database)
+    assert release.is_set()
+    thread.join(5)
+    other.dispose()
+    assert failures == []
+
+
+def test_check_names_what_differs(database: Database) -> None:
+    with database.migrate() as connection:
+        connection.execute(text("DROP TABLE evaluation_results"))
+        connection.execute(text("CREATE TABLE extra (id INTEGER)"))
+        connection.execute(text("DROP INDEX ix_documents_duplicate_of"))
+    found = " ".join(migrate.check(database))
+    assert "evaluation_results" in found
+    assert "extra" in found
+    assert "ix_documents_duplicate_of" in found
+
+
+def test_check_constraints_of_database_and_models_are_the_same(engine: Engine) -> None:
+    # Alembic does not compare these.
+    inspector = inspect(engine)
+    for table in Base.metadata.sorted_tables:
+        wanted = {str(constraint.name) for constraint in table.constraints if str(constraint.name).startswith("ck_")}
+        assert {constraint["name"] for constraint in inspector.get_check_constraints(table.name)} == wanted
+
+
+def test_review_view_has_the_same_columns_on_both_databases(engine: Engine) -> None:
+    columns = [column["name"] for column in inspect(engine).get_columns("answer_review")]
+    assert columns == [column.name for column in ANSWER_REVIEW.columns]
+
+
+def test_upgrade_makes_the_folder_of_an_sqlite_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new' / 'deep' / 'rag.db'}")
+    migrate.upgrade(database)
+    migrate.require_current(database)
+    database.dispose()
+
+
+def test_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    database = Database(f"sqlite:///{tmp_path / 'file' / 'rag.db'}")
+    with pytest.raises(StoreUnavailable, match="cannot be made .*; change data_dir, database_url or the folder"):
+        migrate.upgrade(database)
+
+
+def test_blank_database_is_not_current(blank_database: Database) -> None:
+    with blank_database.migrate():
+        pass
+    with pytest.raises(StoreUnavailable, match="has no tables yet; run `rag db upgrade`"):
+        migrate.require_current(blank_database)
+
+
+def test_older_database_is_not_current(database: Database) -> None:
+    migrate.downgrade(database, "0001")
+    with pytest.raises(StoreUnavailable, match=r"at revision 0001 but .* needs .*; run `rag db upgrade`"):
+        migrate.require_current(database)
+
+
+def test_newer_database_asks_for_a_newer_program(database: Database) -> None:
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreUnavailable, match="at revision 9999, which a newer version of this program made"):
+        migrate.require_current(database)
+    with pytest.raises(StoreUnavailable, match="newer version of this program"):
+        migrate.upgrade(database)
+
+
+def test_unknown_revision_is_refused(sqlite_database: Database) -> None:
+    with pytest.raises(InvalidInput, match="no revision 'nonsense'"):
+        migrate.upgrade(sqlite_database, "nonsense")
+    with pytest.raises(InvalidInput, match="no revision 'nonsense'"):
+        migrate.downgrade(sqlite_database, "nonsense")
+
+
+@pytest.mark.slow
+def test_alembic_command_works_with_the_settings(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rag.db'}"
+
+    def alembic(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:alembic", "-m", "alembic", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "RAG_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    assert "CREATE VIEW answer_review" in alembic("upgrade", "head", "--sql")
+    assert not (tmp_path / "rag.db").exists()
+    alembic("upgrade", "head")
+    assert "(head)" in alembic("current")
+    assert "No new upgrade operations detected" in alembic("check")

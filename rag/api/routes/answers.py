@@ -1,18 +1,19 @@
-"""Questions, answers and what people say of them."""
+"""Questions, their answers as logged, and what people say of them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
+from rag.api.problems import problems
 from rag.api.schemas import (
     AnswerListResponse,
     AnswerResponse,
+    AnswerSummary,
     FeedbackRequest,
     FeedbackResponse,
     LoggedAnswerResponse,
     QuestionRequest,
-    ReviewRowResponse,
 )
 from rag.api.service import Service
 from rag.store.answer_review import list_answers
@@ -21,74 +22,73 @@ from rag.store.answers import add_feedback, get_answer
 router = APIRouter(prefix="/v1/answers", tags=["answers"])
 
 
-@router.post("")
-def ask(body: QuestionRequest, service: Service) -> AnswerResponse:
-    """Answer a question from the documents, with exact citations; or say that they do not hold the answer."""
-    answer = service.ask(body.question, collection=body.collection, top_k=body.top_k, filters=body.filters)
+@router.post("", responses=problems(404, 422, 503))
+def ask(asked: QuestionRequest, service: Service) -> AnswerResponse:
+    """Answer a question from a collection, with exact citations, and log it.
+
+    Where the documents do not hold the answer, `abstained` is true and `passages` are the closest that there are.
+    """
+    answer = service.ask(asked.question, collection=asked.collection, top_k=asked.top_k, filters=asked.filters)
     return AnswerResponse.from_record(answer)
 
 
-@router.get("")
+@router.get("", responses=problems(422, 503))
 def list_some(
     service: Service,
+    *,
     collection: str | None = None,
     abstained: bool | None = None,
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
-    rating: int | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    contains: str | None = None,
-    before_id: int | None = None,
+    rating: Annotated[Literal["-1", "1"] | None, Query(description="Of the last feedback.")] = None,
+    since: Annotated[datetime | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
+    until: Annotated[datetime | None, Query(description="Exclusive.")] = None,
+    contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
+    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> AnswerListResponse:
-    """The log, newest first: the rows of the SQL view answer_review."""
+    """List the log, newest first: the rows of the SQL view answer_review."""
     with service.database.read() as session:
+        # One more than is shown tells whether there is a next page.
         rows = list_answers(
             session,
             collection=collection,
             abstained=abstained,
             min_confidence=min_confidence,
             max_confidence=max_confidence,
-            rating=rating,
+            rating=None if rating is None else int(rating),
             since=since,
             until=until,
             contains=contains,
             before_id=before_id,
-            limit=limit,
+            limit=limit + 1,
         )
+    shown = rows[:limit]
     return AnswerListResponse(
-        answers=[ReviewRowResponse.from_record(row) for row in rows],
-        next_before_id=rows[-1].answer_id if len(rows) == limit else None,
+        answers=[AnswerSummary.from_record(row) for row in shown],
+        next_before_id=shown[-1].answer_id if len(rows) > limit else None,
     )
 
 
-@router.get("/{answer_id}")
+@router.get("/{answer_id}", responses=problems(404, 422, 503))
 def show(answer_id: int, service: Service) -> LoggedAnswerResponse:
-    """Everything that was logged of an answer."""
+    """Show everything that was logged of an answer, with the feedback since."""
     with service.database.read() as session:
-        return LoggedAnswerResponse.from_record(get_answer(session, answer_id))
+        logged = get_answer(session, answer_id)
+    return LoggedAnswerResponse.from_record(logged)
 
 
-@router.post("/{answer_id}/feedback", status_code=201)
-def give_feedback(answer_id: int, body: FeedbackRequest, service: Service) -> FeedbackResponse:
-    """Say whether an answer was good, and what it should have said."""
+@router.post("/{answer_id}/feedback", status_code=201, responses=problems(404, 422, 503))
+def rate(answer_id: int, given: FeedbackRequest, service: Service) -> FeedbackResponse:
+    """Say whether an answer was good, and what it should have said. The last word on an answer counts."""
     with service.database.write() as session:
         feedback_id = add_feedback(
             session,
             answer_id,
-            rating=body.rating,
-            comment=body.comment,
-            corrected_answer=body.corrected_answer,
-            user_id=body.user_id,
+            rating=given.rating,
+            comment=given.comment,
+            corrected_answer=given.corrected_answer,
+            user_id=given.user_id,
         )
-        given = next(f for f in get_answer(session, answer_id).feedback if f.id == feedback_id)
-    return FeedbackResponse(
-        id=given.id,
-        answer_id=given.answer_id,
-        rating=given.rating,
-        comment=given.comment,
-        corrected_answer=given.corrected_answer,
-        user_id=given.user_id,
-        created_at=given.created_at,
-    )
+        logged = get_answer(session, answer_id)
+    return FeedbackResponse.from_record(next(stored for stored in logged.feedback if stored.id == feedback_id))

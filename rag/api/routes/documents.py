@@ -1,103 +1,106 @@
-"""Documents and collections."""
+"""Documents: putting them in, looking at them, taking them out."""
 
-import json
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from rag.api.schemas import (
-    CollectionListResponse,
-    CollectionResponse,
-    DocumentListResponse,
-    DocumentResponse,
-    DocumentTextResponse,
-    UploadResponse,
-)
+from rag.api.name_values import parse_name_values, parse_tags
+from rag.api.problems import problems
+from rag.api.schemas import FILTERS, DocumentListResponse, DocumentResponse, DocumentTextResponse, UploadResponse
 from rag.api.service import Service
 from rag.errors import InvalidInput, LimitExceeded
 from rag.ingest.storing import Labels
 from rag.records import Origin
-from rag.store.collections import get_collection, list_collections
+from rag.store.collections import get_collection, get_collection_by_id
 from rag.store.documents import get_document, list_documents
 
-router = APIRouter(prefix="/v1", tags=["documents"])
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 
-@router.post("/documents", status_code=201)
+@router.post("", status_code=201, responses=problems(413, 422, 503))
 def upload(
     service: Service,
-    file: Annotated[UploadFile, File(description="The file; its name's ending tells its format.")],
-    collection: Annotated[str, Form()] = "default",
-    tags: Annotated[str, Form(description="A JSON object of strings.", examples=['{"team": "ops"}'])] = "{}",
+    *,
+    file: Annotated[UploadFile, File(description="The ending of its name tells what it is.")],
+    collection: Annotated[str, Form(description="Made if it is not there.")] = "default",
+    tags: Annotated[list[str], Form(description="name=value, any number of times, or a JSON object of strings.")] = [],  # noqa: B006 - FastAPI copies defaults
     origin: Annotated[Origin, Form()] = "real",
 ) -> UploadResponse:
-    """Ingest one file; it can be found as soon as this returns. The same name again is a new version."""
-    limit = service.settings.max_upload_bytes
-    data = file.file.read(limit + 1)
-    if len(data) > limit:
-        raise LimitExceeded(f"The upload is larger than {limit} bytes.", setting="max_upload_bytes")
+    """Ingest one file; the next search finds it. The same name again in the same collection is a new version."""
     documents = service.ingester.upload(
-        data,
+        _read(file, max_bytes=service.settings.max_upload_bytes),
         name=_plain_name(file.filename or ""),
         collection=collection,
-        labels=Labels(tags=_tags(tags), origin=origin),
+        labels=Labels(tags=parse_tags(tags), origin=origin),
     )
-    return UploadResponse(documents=[DocumentResponse.from_record(document) for document in documents])
+    return UploadResponse(
+        documents=[DocumentResponse.from_record(document, collection=collection) for document in documents]
+    )
 
 
-@router.get("/documents")
+@router.get("", responses=problems(404, 422, 503))
 def list_some(
     service: Service,
+    *,
     collection: str = "default",
-    after_id: int = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    filters: Annotated[
+        list[str], Query(alias="filter", description=f"name=value, any number of times. {FILTERS}")
+    ] = [],  # noqa: B006 - FastAPI copies defaults
+    after_id: Annotated[int, Query(description="next_after_id of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    include_deleted: bool = False,
 ) -> DocumentListResponse:
-    """Documents by id."""
+    """List the documents of a collection by id."""
     with service.database.read() as session:
-        found = get_collection(session, collection)
-        documents = list_documents(session, found.id, filters={}, after_id=after_id, limit=limit)
+        documents = list_documents(
+            session,
+            get_collection(session, collection).id,
+            filters=parse_name_values(filters, field="The filter"),
+            after_id=after_id,
+            limit=limit + 1,  # one more than is shown tells whether there is a next page
+            include_deleted=include_deleted,
+        )
+    shown = documents[:limit]
     return DocumentListResponse(
-        documents=[DocumentResponse.from_record(document) for document in documents],
-        next_after_id=documents[-1].id if len(documents) == limit else None,
+        documents=[DocumentResponse.from_record(document, collection=collection) for document in shown],
+        next_after_id=shown[-1].id if len(documents) > limit else None,
     )
 
 
-@router.get("/documents/{document_id}")
-def show(document_id: int, service: Service, version: int | None = None) -> DocumentTextResponse:
-    """A document with the text of one version, by default the current one. Deleted ones can still be read."""
+@router.get("/{document_id}", responses=problems(404, 422, 503))
+def show(
+    document_id: int,
+    service: Service,
+    *,
+    version: Annotated[int | None, Query(description="The current one if left out.")] = None,
+) -> DocumentTextResponse:
+    """Show a document with the text of one version. Old versions and deleted documents stay for their citations."""
     with service.database.read() as session:
-        return DocumentTextResponse.from_text(get_document(session, document_id, version=version))
+        found = get_document(session, document_id, version=version)
+        collection = get_collection_by_id(session, found.document.collection_id)
+    return DocumentTextResponse.from_record(found, collection=collection.name)
 
 
-@router.delete("/documents/{document_id}", status_code=204)
+@router.delete("/{document_id}", status_code=204, responses=problems(404, 422, 503))
 def delete(document_id: int, service: Service) -> Response:
-    """Take a document out of search at once. Its versions stay, so that answers that cite it can be checked."""
+    """Take a document out of its collection; the next search does not find it."""
     service.ingester.remove(document_id)
     return Response(status_code=204)
 
 
-@router.get("/collections")
-def list_all(service: Service) -> CollectionListResponse:
-    """All collections with what they hold."""
-    with service.database.read() as session:
-        sizes = list_collections(session)
-    return CollectionListResponse(collections=[CollectionResponse.from_record(size) for size in sizes])
+def _read(file: UploadFile, *, max_bytes: int) -> bytes:
+    data = file.file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise LimitExceeded(
+            f"The file holds more than {max_bytes:,} bytes; split it or raise the limit", setting="max_upload_bytes"
+        )
+    return data
 
 
-def _plain_name(name: str) -> str:
-    """The last part of an uploaded name: a name is only ever a name here, never a path."""
-    plain = PurePosixPath(name.replace("\\", "/")).name
-    if not plain:
-        raise InvalidInput("The upload has no file name; its ending tells the format.")
-    return plain
-
-
-def _tags(text: str) -> dict[str, str]:
-    try:
-        tags = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(f"tags is not JSON: {error}.") from error
-    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
-        raise InvalidInput('tags must be a JSON object of strings, such as {"team": "ops"}.')
-    return tags
+def _plain_name(filename: str) -> str:
+    """The last part of a path: an upload's name is only ever a name here."""
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    if not name:
+        raise InvalidInput("The uploaded file has no name; its ending tells what it is.")
+    return name

@@ -1,38 +1,27 @@
-"""Is the process up, and can it answer?"""
+"""For whatever watches over the server."""
 
 from fastapi import APIRouter, Response
 
-from rag.api.service import Service
-from rag.errors import RagError
-from rag.store.collections import list_collections
-from rag.store.migrate import require_current
+from rag.api.schemas import CheckResponse, HealthResponse, ReadinessResponse
+from rag.api.service import Keeper
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """The process is up."""
-    return {"status": "up"}
+async def healthz() -> HealthResponse:
+    """Say that the process is up."""
+    return HealthResponse(status="ok")
 
 
-@router.get("/readyz", responses={503: {"description": "One of the parts is not ready; each says why."}})
-def readyz(service: Service, response: Response) -> dict[str, str]:
-    """Whether database, models and indexes are ready, each by name."""
-    parts: dict[str, str] = {}
-    try:
-        require_current(service.database)
-        parts["database"] = "ready"
-        service.answerer  # noqa: B018 - made on first use
-        parts["models"] = "ready"
-        with service.database.read() as session:
-            sizes = list_collections(session)
-        for size in sizes:
-            if size.collection.embedding_model == service.embedder.name:
-                service.indexes.get(size.collection).refresh()
-        parts["index"] = "ready"
-    except RagError as error:
-        missing = next(name for name in ("database", "models", "index") if name not in parts)
-        parts[missing] = str(error)
+@router.get("/readyz", responses={503: {"model": ReadinessResponse, "description": "Something is not in order"}})
+def readyz(keeper: Keeper, response: Response) -> ReadinessResponse:
+    """Say whether questions can be answered: database reachable and migrated, models loaded, indexes open."""
+    checks = keeper.check()
+    ready = all(check.detail is None for check in checks)
+    if not ready:
         response.status_code = 503
-    return parts
+    return ReadinessResponse(
+        ready=ready,
+        checks=[CheckResponse(name=c.name, ready=c.detail is None, detail=c.detail) for c in checks],
+    )

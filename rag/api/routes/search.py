@@ -1,23 +1,18 @@
-"""Searching without an answer."""
+"""Searching without answering."""
 
 from fastapi import APIRouter
 
+from rag.api.problems import problems
 from rag.api.schemas import HitResponse, SearchRequest, SearchResponse
 from rag.api.service import Service
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
 
 
-@router.post("")
-def search(body: SearchRequest, service: Service) -> SearchResponse:
-    """The best passages for a query, with the score of each leg."""
-    found = service.retriever.search(
-        body.query,
-        collection=body.collection,
-        mode=body.mode,
-        top_k=service.settings.top_k if body.top_k is None else body.top_k,
-        filters=body.filters,
+@router.post("", responses=problems(404, 422, 503))
+def search(wanted: SearchRequest, service: Service) -> SearchResponse:
+    """Find passages by their words, their meaning or both, with the score of each."""
+    hits = service.search(
+        wanted.query, collection=wanted.collection, mode=wanted.mode, top_k=wanted.top_k, filters=wanted.filters
     )
-    return SearchResponse(
-        hits=[HitResponse.from_record(hit) for hit in found.hits], timings_ms=dict(found.timings_ms)
-    )
+    return SearchResponse(hits=[HitResponse.from_record(hit) for hit in hits])

@@ -41,8 +41,7 @@ def read_pdf(raw: RawFile) -> Iterator[Document]:
     textless = [number for number, page in enumerate(pages, 1) if not page]
     if len(textless) == len(pages):
         raise UnreadableDocument(
-            f"{raw.name} holds no text on its pages ({len(pages)}); it seems to be a scan, so run text recognition (OCR) "
-            "on it first."
+            f"{raw.name} holds no text on its pages ({len(pages)}); it seems to be a scan: run text recognition on it."
         )
     builder = TextBuilder(raw)
     known_words = {word.lower() for page in pages for word in _WORD.findall(page)}

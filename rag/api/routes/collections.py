@@ -1,0 +1,18 @@
+"""Named bodies of documents."""
+
+from fastapi import APIRouter
+
+from rag.api.problems import problems
+from rag.api.schemas import CollectionListResponse, CollectionResponse
+from rag.api.service import Service
+from rag.store.collections import list_collections
+
+router = APIRouter(prefix="/v1/collections", tags=["documents"])
+
+
+@router.get("", responses=problems(503))
+def list_all(service: Service) -> CollectionListResponse:
+    """List the collections with what they hold. One is made by the first document that is put into it."""
+    with service.database.read() as session:
+        sizes = list_collections(session)
+    return CollectionListResponse(collections=[CollectionResponse.from_record(size) for size in sizes])
