@@ -1,6 +1,7 @@
 """Fixtures that all tests share: a fresh database, on SQLite and on a real PostgreSQL."""
 
 import shutil
+import subprocess
 import tempfile
 import uuid
 import warnings
@@ -31,7 +32,12 @@ def postgres_url() -> Iterator[str]:
     # files, while pytest closes its folder to others each time that it starts.
     folder = Path(tempfile.mkdtemp(prefix="rag-postgres-"))
     try:
-        with get_server(folder / "data", cleanup_mode="delete") as server:
+        server = get_server(folder / "data", cleanup_mode="delete", start=False)
+        try:
+            server.start()
+        except subprocess.TimeoutExpired:
+            server.start()  # it waits ten seconds only, which a busy machine may exceed
+        with server:
             url = server.get_uri(driver="psycopg")
             _run_sql(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
             yield url

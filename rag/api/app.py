@@ -9,9 +9,8 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from rag.api.edge import BodyLimit, Edge
-from rag.api.problems import add_problem_handlers
+from rag.api.problems import Problem, add_problem_handlers
 from rag.api.routes import answers, collections, documents, health, search
-from rag.api.schemas import Problem
 from rag.api.service import ServiceKeeper
 from rag.assemble import Rag
 from rag.config import Settings, load_settings

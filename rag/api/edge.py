@@ -28,9 +28,10 @@ SECURITY_HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    # Answers may change with the next ingestion, and pages with the next version; both are small.
+    # Pages and scripts change with the next version, and are asked for again each time: most often a 304.
     "Cache-Control": "no-cache",
 }
+API_HEADERS = {"Cache-Control": "no-store"}
 
 
 class Edge:
@@ -55,6 +56,8 @@ class Edge:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request.state.request_id
+                if request.url.path.startswith("/v1/"):
+                    headers.update(API_HEADERS)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from rag.api.schemas import Problem
+from rag.api.schemas import Response
 from rag.errors import (
     Busy,
     InvalidInput,
@@ -57,6 +58,18 @@ HTTP_KINDS = {
     404: NOT_FOUND,
     405: Kind(405, "method-not-allowed", "Method not allowed"),
 }
+
+
+class Problem(Response):
+    """Why a request failed (RFC 9457): ``detail`` is one sentence that names what to change."""
+
+    type: str = Field(description="What kind of problem it is, for programs.")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The path that was asked for.")
+    request_id: str = Field(description="As in the header X-Request-ID and in the server's log.")
+    setting: str | None = Field(None, description="The setting that holds the limit, where one was crossed.")
 
 
 class BodyTooLarge(HTTPException):

@@ -3,12 +3,12 @@
 A response takes from a record the fields that it declares, by name. The command line prints the same with ``--json``.
 """
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag.ingest.report import IngestionReport
 from rag.records import Origin, SearchMode
 from rag.store.answers import LoggedAnswer
 from rag.store.collections import CollectionSize
@@ -146,7 +146,7 @@ class SearchResponse(Response):
 
 
 class AnswerResponse(RecordResponse):
-    """An answer, as logged. Where ``abstained``, ``answer`` is empty and ``passages`` are the closest that there are."""
+    """An answer, as logged. Where ``abstained``, ``answer`` is empty and ``passages`` are the closest there are."""
 
     id: int
     question: str
@@ -294,7 +294,7 @@ class DocumentResponse(Response):
     @classmethod
     def from_record(cls, stored: StoredDocument, *, collection: str) -> Self:
         """The document as it goes over the wire; ``collection`` is the name of its collection."""
-        return cls(**_document_fields(stored, collection))
+        return cls.model_validate({**asdict(stored), "collection": collection})
 
 
 class SectionResponse(RecordResponse):
@@ -317,13 +317,18 @@ class DocumentTextResponse(DocumentResponse):
     @classmethod
     def from_record(cls, found: DocumentText, *, collection: str) -> Self:  # type: ignore[override]
         """The document with its text as it goes over the wire."""
-        fields = _document_fields(found.document, collection)
-        fields |= {"version": found.version, "title": found.title, "text_sha256": found.text_sha256}
-        return cls(
-            **fields,
-            current_version=found.document.version,
-            text=found.text,
-            sections=[SectionResponse.from_record(section) for section in found.sections],
+        return cls.model_validate(
+            {
+                **asdict(found.document),
+                "collection": collection,
+                "version": found.version,
+                "title": found.title,
+                "text_sha256": found.text_sha256,
+                "current_version": found.document.version,
+                "text": found.text,
+                "sections": found.sections,
+            },
+            from_attributes=True,
         )
 
 
@@ -373,11 +378,6 @@ class IngestionReportResponse(RecordResponse):
     seconds: float
     passages_per_second: float
 
-    @classmethod
-    def from_record(cls, record: IngestionReport) -> Self:
-        """The report as it goes over the wire."""
-        return super().from_record(record)
-
 
 class HealthResponse(Response):
     """The process is up."""
@@ -398,36 +398,3 @@ class ReadinessResponse(Response):
 
     ready: bool
     checks: list[CheckResponse]
-
-
-class Problem(Response):
-    """Why a request failed (RFC 9457): ``detail`` is one sentence that names what to change."""
-
-    type: str = Field(description="What kind of problem it is, for programs.")
-    title: str
-    status: int
-    detail: str
-    instance: str = Field(description="The path that was asked for.")
-    request_id: str = Field(description="As in the header X-Request-ID and in the server's log.")
-    setting: str | None = Field(None, description="The setting that holds the limit, where one was crossed.")
-
-
-def _document_fields(stored: StoredDocument, collection: str) -> dict[str, Any]:
-    return {
-        "id": stored.id,
-        "collection": collection,
-        "source": stored.source,
-        "file": stored.file,
-        "title": stored.title,
-        "media_type": stored.media_type,
-        "origin": stored.origin,
-        "tags": dict(stored.tags),
-        "metadata": dict(stored.metadata),
-        "version": stored.version,
-        "text_sha256": stored.text_sha256,
-        "duplicate_of": stored.duplicate_of,
-        "near_duplicate_of": stored.near_duplicate_of,
-        "created_at": stored.created_at,
-        "updated_at": stored.updated_at,
-        "deleted_at": stored.deleted_at,
-    }

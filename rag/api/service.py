@@ -86,18 +86,18 @@ class ServiceKeeper:
             self._service.close()
 
     def _open(self) -> Rag:
-        if self._service is None:
-            # Outside the lock: while a server does not answer, each attempt waits for its time limit.
-            try:
-                opened = Rag(self._settings)
-            except InvalidInput as error:
-                raise Unavailable(str(error)) from error
-            with self._lock:
-                if self._service is None:
-                    self._service = opened
-                else:
-                    opened.close()
-        return self._service
+        if self._service is not None:
+            return self._service
+        # Outside the lock: while a database server does not answer, each attempt waits for its time limit.
+        try:
+            opened = Rag(self._settings)
+        except InvalidInput as error:
+            raise Unavailable(str(error)) from error
+        with self._lock:
+            kept = self._service = self._service or opened
+        if kept is not opened:
+            opened.close()
+        return kept
 
     def _open_indexes(self, service: Rag) -> None:
         if self._indexes_open:

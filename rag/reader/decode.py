@@ -60,7 +60,7 @@ def word_end_mask(batch: PairBatch) -> Tensor:
 def propose_spans(
     encoded: Encoded, batch: PairBatch, *, num: int = NUM_CANDIDATES, max_tokens: int = MAX_ANSWER_TOKENS
 ) -> list[tuple[Span, float]]:
-    """The ``num`` likeliest spans of whole words over all pairs, with their log-probability, best first."""
+    """The ``num`` likeliest spans of whole words over all pairs, none across a blank line, with their log-probability."""
     P, L = encoded.start_PL.shape
     start_PL = encoded.start_PL.flatten().log_softmax(0).view(P, L)
     end_PL = encoded.end_PL.flatten().log_softmax(0).view(P, L)
@@ -69,7 +69,8 @@ def propose_spans(
     # A band of the (start, end) plane: W ends for each start.
     W = min(max_tokens, L)
     ends_PLW = F.pad(end_PL, (0, W - 1), value=NEGATIVE).unfold(1, W, 1)
-    scores_PLW = start_PL[..., None] + ends_PLW
+    blocks_PLW = F.pad(batch.block_PL, (0, W - 1), value=-1).unfold(1, W, 1)
+    scores_PLW = start_PL[..., None] + ends_PLW.masked_fill(blocks_PLW != batch.block_PL[..., None], NEGATIVE)
     best = scores_PLW.flatten().topk(min(num, scores_PLW.numel()))
     proposed = []
     for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):

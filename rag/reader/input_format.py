@@ -27,13 +27,15 @@ class ReaderPair:
     """One (question, passage) pair as tokens.
 
     ``passage_start`` is the position of the first passage token; ``offsets`` holds, for each passage token, the
-    characters of the passage that it covers; ``word_starts`` is true where a passage token begins a word.
+    characters of the passage that it covers; ``word_starts`` is true where a passage token begins a word; ``blocks``
+    counts the blank lines above it, so that no answer is made of the end of a heading and the beginning of a paragraph.
     """
 
     ids: tuple[int, ...]
     passage_start: int
     offsets: tuple[tuple[int, int], ...]
     word_starts: tuple[bool, ...]
+    blocks: tuple[int, ...]
 
     def char_span(self, first: int, last: int) -> tuple[int, int]:
         """The passage characters from token position ``first`` to ``last``, both inside the passage."""
@@ -56,6 +58,7 @@ class PairBatch:
     valid_PL: Tensor
     copyable_PL: Tensor
     word_start_PL: Tensor
+    block_PL: Tensor
 
 
 def bucket_length(num_tokens: int) -> int:
@@ -109,12 +112,12 @@ class ReaderTokenizer:
         encodings = self.encode([question, *(text for passage in passages for text in passage)])
         asked = encodings[0].ids
         pairs = []
-        for context, passage in zip(encodings[1::2], encodings[2::2], strict=True):
-            pairs.append(self.pair(asked, context.ids, passage))
+        for (_, text), context, passage in zip(passages, encodings[1::2], encodings[2::2], strict=True):
+            pairs.append(self.pair(asked, context.ids, passage, text))
         return pairs
 
-    def pair(self, question: Sequence[int], context: Sequence[int], passage: Encoding) -> ReaderPair:
-        """Join a tokenized question, context line and passage."""
+    def pair(self, question: Sequence[int], context: Sequence[int], passage: Encoding, text: str) -> ReaderPair:
+        """Join a tokenized question, context line and passage, whose text is ``text``."""
         head = [self.begin_id, *question[:MAX_QUESTION_TOKENS], self.end_id, *context[:MAX_CONTEXT_TOKENS], self.end_id]
         room = MAX_LENGTH - len(head) - 1
         return ReaderPair(
@@ -122,6 +125,7 @@ class ReaderTokenizer:
             passage_start=len(head),
             offsets=tuple(passage.offsets[:room]),
             word_starts=tuple(not token.startswith("##") for token in passage.tokens[:room]),
+            blocks=tuple(_blocks(text, passage.offsets[:room])),
         )
 
     def batch(self, pairs: Sequence[ReaderPair], *, device: torch.device | str = "cpu") -> PairBatch:
@@ -131,13 +135,25 @@ class ReaderTokenizer:
         segments = torch.zeros((len(pairs), L), dtype=torch.long)
         copyable = torch.zeros((len(pairs), L), dtype=torch.bool)
         word_start = torch.zeros((len(pairs), L), dtype=torch.bool)
+        block = torch.zeros((len(pairs), L), dtype=torch.long)
         for row, pair in enumerate(pairs):
             ids[row, : len(pair.ids)] = torch.tensor(pair.ids)
             segments[row, pair.ids.index(self.end_id) + 1 : len(pair.ids)] = 1
             end = pair.passage_start + len(pair.offsets)
             copyable[row, pair.passage_start : end] = True
             word_start[row, pair.passage_start : end] = torch.tensor(pair.word_starts, dtype=torch.bool)
+            block[row, pair.passage_start : end] = torch.tensor(pair.blocks, dtype=torch.long)
         valid = torch.zeros((len(pairs), L), dtype=torch.bool)
         for row, pair in enumerate(pairs):
             valid[row, : len(pair.ids)] = True
-        return PairBatch(*(t.to(device) for t in (ids, segments, valid, copyable, word_start)))
+        return PairBatch(*(t.to(device) for t in (ids, segments, valid, copyable, word_start, block)))
+
+
+def _blocks(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:
+    """For each token the number of blank lines before it."""
+    blocks, number, at = [], 0, 0
+    for start, end in offsets:
+        number += "\n\n" in text[at:start]
+        blocks.append(number)
+        at = end
+    return blocks

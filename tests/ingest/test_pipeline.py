@@ -262,8 +262,8 @@ def test_killed_run_is_finished_by_the_same_command(sqlite_url: str, local: Rag,
     assert 0 < before < 150
     report = local.ingest(folder)
     assert (report.num_unchanged, report.num_added) == (before, 150 - before)
-    assert _words(local, "topic149", top_k=1) == ["149.txt"]
-    assert _words(local, "topic0", top_k=1) == ["000.txt"]
+    assert _words(local, "topic149", mode="keyword", top_k=1) == ["149.txt"]
+    assert _words(local, "topic0", mode="keyword", top_k=1) == ["000.txt"]
 
 
 def _num_documents(service: Rag) -> int:

@@ -95,3 +95,16 @@ def test_only_neighbouring_copies_of_one_pair_are_a_span() -> None:
     assert as_span([copied(0, 4), copied(1, 5)]) is None
     assert as_span([copied(0, 4), WrittenToken(7, None, -1.0)]) is None
     assert as_span([]) is None
+
+
+def test_no_span_crosses_a_blank_line(tokenizer: ReaderTokenizer) -> None:
+    text = "Nothing is lost\n\nSQL is the truth."
+    pairs = tokenizer.pairs("What is the truth?", [("T", text)])
+    batch = tokenizer.batch(pairs)
+    shape = batch.ids_PL.shape
+    flat = torch.zeros(shape).masked_fill(~batch.copyable_PL, NEGATIVE)
+    proposed = propose_spans(Encoded(torch.zeros(*shape, 1), flat, flat, torch.zeros(1)), batch, num=200)
+    quotes = [text[slice(*pairs[0].char_span(span.first, span.last))] for span, _ in proposed]
+    assert "Nothing is lost" in quotes
+    assert "SQL is the truth." in quotes
+    assert not any("\n" in quote for quote in quotes)

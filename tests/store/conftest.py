@@ -1,6 +1,6 @@
 """A small collection to store things in, on both databases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,13 @@ class Library:
         """Store a document without passages, and return its id. ``details`` are those of DocumentDetails."""
         document = self.document(source, text, title=title, file=file, metadata=metadata)
         with self.database.write() as session:
-            return insert_document(session, self.collection_id, document, self.details(source, **details))
+            return insert_document(
+                session, self.collection_id, document, self.details(**{"text_sha256": source, **details})
+            )
 
-    def details(self, text_sha256: str, **changed: Any) -> DocumentDetails:
+    def details(self, text_sha256: str, **more: Any) -> DocumentDetails:
         """What ingestion would say of a document."""
-        return DocumentDetails(**{"file_sha256": "file", "text_sha256": text_sha256, "pipeline": "1", **changed})
+        return DocumentDetails(file_sha256="file", text_sha256=text_sha256, pipeline="1", **more)
 
     def add_passages(self, document_id: int, texts: Sequence[str], *, version: int = 1) -> list[int]:
         """Give a document these passages, embedded as (1, 1), (2, 2), …; returns their ids."""

@@ -94,11 +94,9 @@ def test_vectors_come_back_bit_for_bit(library: Any) -> None:
 
 def test_as_many_vectors_as_passages_are_needed(library: Any) -> None:
     document_id = library.add("a")
+    passages, vectors = library.passages(["one", "two"]), np.zeros((1, 3), dtype=np.float16)
     with library.database.write() as session, pytest.raises(ValueError, match="2 passages need as many vectors, not 1"):
-        vectors = np.zeros((1, 3), dtype=np.float16)
-        replace_passages(
-            session, document_id, library.collection_id, 1, library.passages(["one", "two"]), vectors, "model"
-        )
+        replace_passages(session, document_id, library.collection_id, 1, passages, vectors, "model")
 
 
 def test_passages_without_vectors_are_left_out_of_the_embeddings(library: Any) -> None:

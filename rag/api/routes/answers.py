@@ -22,7 +22,7 @@ from rag.store.answers import add_feedback, get_answer
 router = APIRouter(prefix="/v1/answers", tags=["answers"])
 
 
-@router.post("", responses=problems(404, 422, 503))
+@router.post("", summary="Ask a question", responses=problems(404, 422, 503))
 def ask(asked: QuestionRequest, service: Service) -> AnswerResponse:
     """Answer a question from a collection, with exact citations, and log it.
 
@@ -32,7 +32,7 @@ def ask(asked: QuestionRequest, service: Service) -> AnswerResponse:
     return AnswerResponse.from_record(answer)
 
 
-@router.get("", responses=problems(422, 503))
+@router.get("", summary="List the log of answers", responses=problems(422, 503))
 def list_some(
     service: Service,
     *,
@@ -70,7 +70,7 @@ def list_some(
     )
 
 
-@router.get("/{answer_id}", responses=problems(404, 422, 503))
+@router.get("/{answer_id}", summary="Show a logged answer", responses=problems(404, 422, 503))
 def show(answer_id: int, service: Service) -> LoggedAnswerResponse:
     """Show everything that was logged of an answer, with the feedback since."""
     with service.database.read() as session:
@@ -78,7 +78,7 @@ def show(answer_id: int, service: Service) -> LoggedAnswerResponse:
     return LoggedAnswerResponse.from_record(logged)
 
 
-@router.post("/{answer_id}/feedback", status_code=201, responses=problems(404, 422, 503))
+@router.post("/{answer_id}/feedback", summary="Rate an answer", status_code=201, responses=problems(404, 422, 503))
 def rate(answer_id: int, given: FeedbackRequest, service: Service) -> FeedbackResponse:
     """Say whether an answer was good, and what it should have said. The last word on an answer counts."""
     with service.database.write() as session:

@@ -10,7 +10,7 @@ from rag.store.collections import list_collections
 router = APIRouter(prefix="/v1/collections", tags=["documents"])
 
 
-@router.get("", responses=problems(503))
+@router.get("", summary="List collections", responses=problems(503))
 def list_all(service: Service) -> CollectionListResponse:
     """List the collections with what they hold. One is made by the first document that is put into it."""
     with service.database.read() as session:

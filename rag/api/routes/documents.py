@@ -18,13 +18,16 @@ from rag.store.documents import get_document, list_documents
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 
-@router.post("", status_code=201, responses=problems(413, 422, 503))
+@router.post("", summary="Upload a document", status_code=201, responses=problems(413, 422, 503))
 def upload(
     service: Service,
     *,
     file: Annotated[UploadFile, File(description="The ending of its name tells what it is.")],
     collection: Annotated[str, Form(description="Made if it is not there.")] = "default",
-    tags: Annotated[list[str], Form(description="name=value, any number of times, or a JSON object of strings.")] = [],  # noqa: B006 - FastAPI copies defaults
+    tags: Annotated[
+        list[str],
+        Form(default_factory=list, description="name=value, any number of times, or a JSON object of strings."),
+    ],
     origin: Annotated[Origin, Form()] = "real",
 ) -> UploadResponse:
     """Ingest one file; the next search finds it. The same name again in the same collection is a new version."""
@@ -39,14 +42,15 @@ def upload(
     )
 
 
-@router.get("", responses=problems(404, 422, 503))
+@router.get("", summary="List documents", responses=problems(404, 422, 503))
 def list_some(
     service: Service,
     *,
     collection: str = "default",
     filters: Annotated[
-        list[str], Query(alias="filter", description=f"name=value, any number of times. {FILTERS}")
-    ] = [],  # noqa: B006 - FastAPI copies defaults
+        list[str],
+        Query(default_factory=list, alias="filter", description=f"name=value, any number of times. {FILTERS}"),
+    ],
     after_id: Annotated[int, Query(description="next_after_id of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     include_deleted: bool = False,
@@ -68,7 +72,7 @@ def list_some(
     )
 
 
-@router.get("/{document_id}", responses=problems(404, 422, 503))
+@router.get("/{document_id}", summary="Show a document with its text", responses=problems(404, 422, 503))
 def show(
     document_id: int,
     service: Service,
@@ -82,7 +86,7 @@ def show(
     return DocumentTextResponse.from_record(found, collection=collection.name)
 
 
-@router.delete("/{document_id}", status_code=204, responses=problems(404, 422, 503))
+@router.delete("/{document_id}", summary="Delete a document", status_code=204, responses=problems(404, 422, 503))
 def delete(document_id: int, service: Service) -> Response:
     """Take a document out of its collection; the next search does not find it."""
     service.ingester.remove(document_id)

@@ -8,13 +8,17 @@ from rag.api.service import Keeper
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="Is the process up?")
 async def healthz() -> HealthResponse:
     """Say that the process is up."""
     return HealthResponse(status="ok")
 
 
-@router.get("/readyz", responses={503: {"model": ReadinessResponse, "description": "Something is not in order"}})
+@router.get(
+    "/readyz",
+    summary="Can questions be answered?",
+    responses={503: {"model": ReadinessResponse, "description": "Something is not in order"}},
+)
 def readyz(keeper: Keeper, response: Response) -> ReadinessResponse:
     """Say whether questions can be answered: database reachable and migrated, models loaded, indexes open."""
     checks = keeper.check()

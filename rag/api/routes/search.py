@@ -9,7 +9,7 @@ from rag.api.service import Service
 router = APIRouter(prefix="/v1/search", tags=["search"])
 
 
-@router.post("", responses=problems(404, 422, 503))
+@router.post("", summary="Search for passages", responses=problems(404, 422, 503))
 def search(wanted: SearchRequest, service: Service) -> SearchResponse:
     """Find passages by their words, their meaning or both, with the score of each."""
     hits = service.search(

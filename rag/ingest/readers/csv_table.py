@@ -23,8 +23,8 @@ _field_limit_lock = Lock()
 def read_csv(raw: RawFile) -> Iterator[Document]:
     """Read ``.csv`` or ``.tsv``. The first row holds the column names; data rows count from 1.
 
-    The delimiter is the one of comma, semicolon, tab and bar that cuts the first rows into the most regular table, and
-    a comma (in ``.tsv`` a tab) if none does. A row may be shorter or longer than the header.
+    The delimiter is the one of comma, semicolon, tab and bar that cuts the first rows into the most regular table; if
+    none is better than it, a comma (in ``.tsv`` a tab). A row may be shorter or longer than the header.
 
     Raises:
         UnreadableDocument: the file is not text, or has no row below its header.
@@ -59,12 +59,12 @@ def _sniff_delimiter(sample: str, *, fallback: str) -> str:
     # csv.Sniffer takes letters for delimiters and quadratic time on odd samples.
     if len(sample) == _NUM_SAMPLE_CHARS:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    best, best_score = fallback, (0.0, 0)
+    best, best_score = fallback, (0.0, False, 0)
     for delimiter in fallback + _DELIMITERS.replace(fallback, ""):
         rows = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
         widths = Counter(len(row) for row, _ in zip(rows, range(_NUM_SAMPLE_ROWS), strict=False) if any(row))
         width, num_regular = widths.most_common(1)[0] if widths else (0, 0)
-        score = (num_regular / widths.total(), width) if width > 1 else (0.0, 0)
+        score = (num_regular / widths.total(), delimiter == fallback, width) if width > 1 else (0.0, False, 0)
         if score > best_score:
             best, best_score = delimiter, score
     return best

@@ -1,176 +1,272 @@
 "use strict";
-// The Ask page. Whatever comes from documents or people is set as text, never as HTML.
+// The Ask page. Whatever comes from documents and people is set as text, never as HTML.
 
+const CLOSEST_SHOWN = 3;
 const byId = (id) => document.getElementById(id);
-let shown = null;
+let answered = null; // the answer that is shown
+let rating = 0; // the thumb that is pressed: 1, -1, or 0 for none
 
-function element(tag, text, className) {
+function make(tag, { text = "", className = "", children = [] } = {}) {
   const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
+  if (text) made.textContent = text;
   if (className) made.className = className;
+  made.append(...children);
   return made;
 }
 
+// Talking to the server. Errors are sentences.
+
 async function call(method, path, body) {
-  const response = await fetch(path, {
-    method,
-    headers: body ? { "Content-Type": "application/json" } : {},
-    body: body ? JSON.stringify(body) : undefined,
-  });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail || `The server answered ${response.status}.`);
-  return answer;
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body ? { "Content-Type": "application/json" } : {},
+      body: body ? JSON.stringify(body) : undefined,
+    });
+  } catch {
+    throw new Error("The server cannot be reached; check that it is running.");
+  }
+  let value;
+  try {
+    value = await response.json();
+  } catch {
+    throw new Error(`The server's reply (status ${response.status}) cannot be read.`);
+  }
+  if (!response.ok) throw new Error(value.detail || `The server refused with status ${response.status}.`);
+  return value;
 }
 
-function say(message, isError) {
-  byId("status").textContent = message;
-  byId("status").className = isError ? "error" : "";
+function say(text, { busy = false } = {}) {
+  byId("status").textContent = text;
+  byId("status").classList.toggle("busy", busy);
 }
 
-function place(record) {
+function complain(text) {
+  byId("problem").textContent = text;
+}
+
+// Words for what is shown.
+
+function sourceWords(source) {
+  if (!source.startsWith("file://")) return source;
+  try {
+    return decodeURIComponent(source.slice("file://".length));
+  } catch {
+    return source;
+  }
+}
+
+function placeWords(record) {
   if (record.page !== null) return `page ${record.page}`;
   return record.row !== null ? `row ${record.row}` : "";
 }
 
-function readableSource(source) {
-  if (!source.startsWith("file://")) return source;
-  return decodeURIComponent(source.slice("file://".length));
+function confidenceWords({ abstained, confidence }) {
+  const share = confidence < 0.01 ? "under 1%" : `${Math.round(confidence * 100)}%`;
+  if (abstained) return `The best guess is withheld: it is only ${share} likely to be right.`;
+  if (confidence >= 0.8) return `Very likely right (${share})`;
+  if (confidence >= 0.5) return `Probably right (${share})`;
+  return `Uncertain (${share}): check the quote`;
 }
 
-// The API counts code points, the browser UTF-16 units: an array of the text's characters has one place for each.
-function markedText(passage, citations) {
+// Passages. Ranges count code points while strings count UTF-16 units: Array.from gives one entry for each code point.
+
+function wordsOf(passage, ranges) {
   const characters = Array.from(passage.text);
-  const paragraph = element("p", undefined, "clipped");
-  const ranges = citations
-    .filter((citation) => citation.passage_id === passage.id)
-    .map((citation) => [citation.start - passage.start, citation.end - passage.start])
-    .sort((a, b) => a[0] - b[0]);
+  const parts = [];
   let at = 0;
-  for (const [start, end] of ranges) {
-    paragraph.append(characters.slice(at, start).join(""));
-    paragraph.append(element("mark", characters.slice(start, end).join("")));
-    at = end;
+  for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
+    const from = Math.max(at, start - passage.start);
+    const to = Math.min(characters.length, end - passage.start);
+    if (to <= from) continue;
+    parts.push(characters.slice(at, from).join(""), make("mark", { text: characters.slice(from, to).join("") }));
+    at = to;
   }
-  paragraph.append(characters.slice(at).join(""));
-  return paragraph;
+  parts.push(characters.slice(at).join(""));
+  return make("p", { className: "words", children: parts });
 }
 
-function passageCard(passage, citations, heading) {
-  const card = element("article", undefined, "card");
-  card.append(element("h2", heading));
-  card.append(element("span", [readableSource(passage.source), place(passage)].filter(Boolean).join(", "), "hint"));
-  card.append(markedText(passage, citations));
-  return card;
+function listed(passage, ranges, { heading = passage.title, more = [] } = {}) {
+  const where = [placeWords(passage), sourceWords(passage.source)].filter(Boolean).join(" · ");
+  return make("li", {
+    children: [
+      make("p", { className: "title", text: heading }),
+      make("p", { className: "quiet", text: where }),
+      wordsOf(passage, ranges),
+      ...more,
+    ],
+  });
 }
 
-function scoreLine(scores) {
-  const parts = Object.entries(scores)
-    .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name} ${value.toFixed(3)}`);
-  return element("span", parts.join(" · "), "hint");
+function scoresOf(passage) {
+  const named = Object.entries(passage.scores).map(([name, value]) =>
+    make("div", {
+      children: [make("dt", { text: name }), make("dd", { text: value === null ? "–" : value.toFixed(3) })],
+    }),
+  );
+  const list = make("dl", { children: named });
+  if (!passage.also_in.length) return [list];
+  const others = passage.also_in.map((other) => other.title).join(", ");
+  return [list, make("p", { className: "quiet", text: `The same words stand in: ${others}` })];
 }
 
-function confidenceWords(answer) {
-  if (answer.abstained) return "Not confident enough to answer";
-  if (answer.confidence >= 0.7) return "Confident";
-  return answer.confidence >= 0.4 ? "Fairly confident" : "Not very confident";
+function headingOf(passage) {
+  const inner = passage.headings.filter((heading) => heading !== passage.title);
+  return [passage.title, ...inner].join(" › ");
+}
+
+function showEvidence(answer) {
+  const rangesIn = (passage) => answer.citations.filter((citation) => citation.passage_id === passage.id);
+  const evidence = answer.abstained
+    ? answer.passages.slice(0, CLOSEST_SHOWN)
+    : answer.passages.filter((passage) => rangesIn(passage).length);
+  byId("evidence-title").textContent = answer.abstained ? "The closest passages" : "Where it says so";
+  byId("evidence-list").replaceChildren(
+    ...evidence.map((passage) => listed(passage, rangesIn(passage), { heading: headingOf(passage) })),
+  );
+  byId("evidence").hidden = !evidence.length;
+
+  byId("passages-title").textContent = `All ${answer.passages.length} passages that were read, with their scores`;
+  byId("passages-list").replaceChildren(
+    ...answer.passages.map((passage, index) =>
+      listed(passage, rangesIn(passage), {
+        heading: `${index + 1}. ${headingOf(passage)}`,
+        more: scoresOf(passage),
+      }),
+    ),
+  );
+  byId("passages").hidden = !answer.passages.length;
+  byId("passages").open = false;
 }
 
 function show(answer) {
-  shown = answer;
+  answered = answer;
+  byId("asked").textContent = answer.question;
+  byId("result").classList.toggle("abstained", answer.abstained);
   byId("answer").textContent = answer.abstained ? "Not in these documents." : answer.answer;
-  byId("answer").className = answer.abstained ? "answer abstained" : "answer";
   byId("confidence").value = answer.confidence;
-  byId("confidence-words").textContent = `${confidenceWords(answer)} (${Math.round(answer.confidence * 100)}%)`;
-  byId("timing").textContent = `${Math.round(answer.timings_ms.total)} ms`;
-
-  const cited = new Set(answer.citations.map((citation) => citation.passage_id));
-  byId("citations").replaceChildren(
-    ...answer.passages
-      .filter((passage) => cited.has(passage.id))
-      .map((passage) => passageCard(passage, answer.citations, passage.title)),
-  );
-  byId("passages-title").textContent = answer.abstained
-    ? `The ${answer.passages.length} closest passages`
-    : `All ${answer.passages.length} passages that were read`;
-  byId("passages").replaceChildren(
-    ...answer.passages.map((passage, index) => {
-      const heading = [`${index + 1}. ${passage.title}`, ...passage.headings.slice(-1)].join(" › ");
-      const card = passageCard(passage, answer.citations, heading);
-      card.append(scoreLine(passage.scores));
-      if (passage.also_in.length) {
-        card.append(element("span", `Also in: ${passage.also_in.map((other) => other.title).join(", ")}`, "hint"));
-      }
-      return card;
-    }),
-  );
-  byId("passages-box").open = answer.abstained;
-  for (const id of ["up", "down"]) byId(id).setAttribute("aria-pressed", "false");
-  byId("comment").value = "";
-  byId("thanks").textContent = "";
+  byId("confidence-words").textContent = confidenceWords(answer);
+  showEvidence(answer);
+  byId("footnote").textContent =
+    `Answer ${answer.id} · ${Math.round(answer.timings_ms.total)} ms · ${answer.model} · logged`;
+  press(0);
+  byId("feedback-status").textContent = "";
   byId("result").hidden = false;
+  // The result was hidden until now, and screen readers do not announce what is only being revealed.
+  byId("announcement").textContent = `${byId("answer").textContent} ${byId("confidence-words").textContent}`;
 }
+
+// Asking.
 
 async function ask(event) {
   event.preventDefault();
-  const question = byId("question").value.trim();
-  if (!question) return;
-  byId("submit").disabled = true;
+  const question = byId("question").value;
+  if (byId("ask-button").disabled) return;
+  if (!question.trim()) {
+    complain("The question is empty; ask something.");
+    return;
+  }
+  byId("ask-button").disabled = true;
   byId("result").hidden = true;
-  say("Reading…");
+  byId("announcement").textContent = "";
+  complain("");
+  say("Reading the documents…", { busy: true });
   try {
     show(await call("POST", "/v1/answers", { question, collection: byId("collection").value || "default" }));
-    say("");
   } catch (error) {
-    say(error.message, true);
+    complain(error.message);
   } finally {
-    byId("submit").disabled = false;
+    say("");
+    byId("ask-button").disabled = false;
   }
 }
 
-async function rate(rating) {
-  const comment = byId("comment").value.trim();
+// Feedback: a thumb opens the form, its button sends both at once, so that one opinion is one row of the log.
+
+function press(value) {
+  rating = value;
+  byId("up").setAttribute("aria-pressed", String(value === 1));
+  byId("down").setAttribute("aria-pressed", String(value === -1));
+  byId("feedback-form").hidden = value === 0;
+  byId("correction").hidden = byId("correction-label").hidden = value !== -1;
+  if (value === 0) byId("feedback-form").reset();
+}
+
+function choose(value) {
+  press(rating === value ? 0 : value);
+  byId("feedback-status").textContent = "";
+  if (rating) byId("comment").focus();
+}
+
+async function sendFeedback(event) {
+  event.preventDefault();
+  const feedback = { rating, comment: byId("comment").value.trim() || null };
+  if (rating === -1) feedback.corrected_answer = byId("correction").value.trim() || null;
+  byId("feedback-button").disabled = true;
   try {
-    await call("POST", `/v1/answers/${shown.id}/feedback`, { rating, comment: comment || null });
-    byId("up").setAttribute("aria-pressed", String(rating === 1));
-    byId("down").setAttribute("aria-pressed", String(rating === -1));
-    byId("thanks").textContent = "Thank you, noted.";
+    await call("POST", `/v1/answers/${answered.id}/feedback`, feedback);
+    press(0);
+    byId(feedback.rating === 1 ? "up" : "down").setAttribute("aria-pressed", "true");
+    byId("feedback-status").textContent = "Thank you, it is in the log.";
   } catch (error) {
-    byId("thanks").textContent = error.message;
+    byId("feedback-status").textContent = error.message;
+  } finally {
+    byId("feedback-button").disabled = false;
   }
 }
 
-async function loadCollections() {
+// Starting up.
+
+async function loadCollections(wanted) {
+  const { collections } = await call("GET", "/v1/collections");
+  const offered = collections.filter((collection) => !collection.name.startsWith("evaluation:"));
+  if (!offered.length) {
+    say("There are no documents yet. Put some in with: rag ingest PATH");
+    return;
+  }
+  byId("collection").replaceChildren(
+    ...offered.map(({ name, num_documents }) => {
+      const option = make("option", { text: `${name} (${num_documents} ${num_documents === 1 ? "document" : "documents"})` });
+      option.value = name;
+      option.selected = name === wanted;
+      return option;
+    }),
+  );
+  byId("collection").disabled = false;
+}
+
+// A link may bring the question along: /?question=…&collection=…
+async function start() {
+  const linked = new URLSearchParams(location.search);
   try {
-    const { collections } = await call("GET", "/v1/collections");
-    const people = collections.filter((collection) => !collection.name.startsWith("evaluation:"));
-    byId("collection").replaceChildren(
-      ...people.map((collection) => {
-        const option = element("option", `${collection.name} (${collection.num_documents} documents)`);
-        option.value = collection.name;
-        option.selected = collection.name === "default";
-        return option;
-      }),
-    );
-    if (!people.length) say("There are no documents yet. Add some with: rag ingest PATH");
+    await loadCollections(linked.get("collection") ?? "default");
   } catch (error) {
-    say(error.message, true);
+    complain(error.message);
+    return;
+  }
+  if (linked.get("question")) {
+    byId("question").value = linked.get("question");
+    byId("ask-form").requestSubmit();
   }
 }
 
-byId("ask").addEventListener("submit", ask);
+byId("ask-form").addEventListener("submit", ask);
 byId("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
-    byId("ask").requestSubmit();
+    byId("ask-form").requestSubmit();
   }
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "/" && !["INPUT", "TEXTAREA", "SELECT"].includes(document.activeElement.tagName)) {
+  const writing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName);
+  if (event.key === "/" && !writing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     byId("question").focus();
+    byId("question").select();
   }
 });
-byId("up").addEventListener("click", () => rate(1));
-byId("down").addEventListener("click", () => rate(-1));
-loadCollections();
+byId("up").addEventListener("click", () => choose(1));
+byId("down").addEventListener("click", () => choose(-1));
+byId("feedback-form").addEventListener("submit", sendFeedback);
+start();

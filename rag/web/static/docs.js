@@ -1,2 +1,3 @@
 "use strict";
-SwaggerUIBundle({ url: "/openapi.json", dom_id: "#api", deepLinking: true });
+// validatorUrl: Swagger UI would otherwise show a badge that another host draws.
+SwaggerUIBundle({ url: "/openapi.json", dom_id: "#api", deepLinking: true, validatorUrl: null });

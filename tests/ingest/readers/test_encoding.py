@@ -1,0 +1,69 @@
+"""From bytes to text."""
+
+import random
+
+import pytest
+
+from rag.errors import UnreadableDocument
+from rag.ingest.readers.encoding import decode_text
+
+FRENCH = "Le café est fermé. Les élèves étaient à l’école, où ils ont été reçus très chaleureusement."
+CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Příliš žluťoučký kůň úpěl ďábelské ódy."
+RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю."
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "encoding"),
+    [
+        (b"plain", "plain", "utf-8"),
+        ("naïve – “x”".encode(), "naïve – “x”", "utf-8"),
+        ("é".encode("utf-8-sig"), "é", "utf-8"),
+        ("é漢".encode("utf-16"), "é漢", "utf-16-le"),
+        (b"\xfe\xff" + "é漢".encode("utf-16-be"), "é漢", "utf-16-be"),
+        ("é漢".encode("utf-32"), "é漢", "utf-32-le"),
+        ("plain text".encode("utf-16-le"), "plain text", "utf-16-le"),
+        ("plain text".encode("utf-16-be"), "plain text", "utf-16-be"),
+        (FRENCH.encode("cp1252"), FRENCH, "cp1252"),
+        ("Café für 10 €, naïve".encode("cp1252"), "Café für 10 €, naïve", "cp1252"),
+        (b"plain text\n" * 20_000 + "é\n".encode("cp1252"), "plain text\n" * 20_000 + "é\n", "cp1252"),
+        (CZECH.encode("cp1250"), CZECH, "cp1250"),
+        (RUSSIAN.encode("koi8-r"), RUSSIAN, "koi8_r"),
+        ("名前,年齢,住所\r\n佐藤太郎,30,東京".encode("cp932"), "名前,年齢,住所\r\n佐藤太郎,30,東京", "cp932"),
+    ],
+)
+def test_text_is_decoded(data: bytes, text: str, encoding: str) -> None:
+    assert decode_text(data, name="a.txt") == (text, encoding)
+
+
+def test_a_declared_encoding_is_believed_when_it_fits() -> None:
+    assert decode_text("Größe".encode("cp1257"), name="a", declared="windows-1257") == ("Größe", "windows-1257")
+
+
+@pytest.mark.parametrize("declared", ["base64", "rot13", "utf-7", "unicode_escape", "iso-8859-99", "big5"])
+def test_a_declared_encoding_that_does_not_fit_is_passed_over(declared: str) -> None:
+    assert decode_text(FRENCH.encode("cp1252"), name="a", declared=declared) == (FRENCH, "cp1252")
+
+
+def test_a_few_damaged_bytes_do_not_turn_utf_8_into_something_else() -> None:
+    text, encoding = decode_text(("naïve café " * 50).encode() + b"\xff", name="a")
+    assert text == "naïve café " * 50 + "\ufffd"
+    assert encoding == "utf-8 (damaged)"
+
+
+@pytest.mark.parametrize("data", [random.Random(1).randbytes(2_000), b"\0" * 100, b"MZ\x90\0\3\0\0\0" * 20])
+def test_binary_data_is_refused(data: bytes) -> None:
+    with pytest.raises(UnreadableDocument, match="a.txt holds binary data"):
+        decode_text(data, name="a.txt")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(b"%PDF-1.7\nabc", "a PDF"), (b"PK\x03\x04abc", "a ZIP"), (b"\x89PNG abc", "PNG")]
+)
+def test_a_file_under_the_wrong_ending_is_named_for_what_it_is(data: bytes, kind: str) -> None:
+    with pytest.raises(UnreadableDocument, match=kind):
+        decode_text(data, name="a.txt")
+
+
+def test_damaged_utf_16_is_refused() -> None:
+    with pytest.raises(UnreadableDocument, match="damaged: byte 3 is not utf-16-le"):
+        decode_text("ab".encode("utf-16")[:-1], name="a")

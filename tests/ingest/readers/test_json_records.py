@@ -1,0 +1,122 @@
+"""Reading JSON and JSON Lines."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from rag.errors import LimitExceeded, UnreadableDocument
+from rag.ingest.readers.registry import read_bytes
+from rag.records import Document
+
+ReadAll = Callable[..., list[Document]]
+
+
+def test_an_array_gives_a_document_for_each_element(read: ReadAll) -> None:
+    first, second = read('[{"id": 7, "title": "T", "text": "One."}, "Two."]', "faq_list.json")
+    assert (first.source, first.file) == ("upload:faq_list.json#row=1", "upload:faq_list.json")
+    assert (first.title, first.text, first.metadata) == ("T", "One.", {"id": 7, "title": "T"})
+    assert (second.source, second.title, second.text) == ("upload:faq_list.json#row=2", "faq list, row 2", "Two.")
+    assert first.media_type == "application/json"
+
+
+def test_an_object_is_one_document(read: ReadAll) -> None:
+    (document,) = read('{"body": "One."}', "a.json")
+    assert (document.source, document.title, document.text) == ("upload:a.json", "a", "One.")
+
+
+@pytest.mark.parametrize("field", ["text", "content", "body", "answer"])
+@pytest.mark.parametrize("title_field", ["title", "name", "question", "id"])
+def test_text_and_title_come_from_the_fields_that_usually_hold_them(
+    read: ReadAll, field: str, title_field: str
+) -> None:
+    (document,) = read(json.dumps({title_field: "When?", field: "Now."}), "a.json")
+    assert (document.title, document.text) == ("When?", "Now.")
+
+
+def test_other_short_fields_are_metadata_and_the_rest_is_text(read: ReadAll) -> None:
+    record = {
+        "text": "One.",
+        "year": 2024,
+        "ok": True,
+        "tags": ["a", "b"],
+        "x": {"y": [1, {"z": "w"}]},
+        "long": "v" * 501,
+    }
+    (document,) = read(json.dumps({**record, "nothing": None}), "a.json")
+    assert document.metadata == {"year": 2024, "ok": True, "tags": "a, b"}
+    assert document.text == f"One.\n\nx.y.1: 1\nx.y.2.z: w\nlong: {'v' * 501}"
+
+
+def test_a_record_without_a_text_field_becomes_lines(read: ReadAll) -> None:
+    (document,) = read(
+        '{"key": "value", "n": 5, "on": true, "list": [1, "b", null], "d": {"e": "f"}, "no": null}', "a.json"
+    )
+    assert document.text == "key: value\nn: 5\non: true\nlist: 1, b\nd.e: f"
+
+
+def test_an_empty_text_field_is_passed_over(read: ReadAll) -> None:
+    assert read('{"text": " ", "body": "One."}', "a.json")[0].text == "One."
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"a": 1,\n "b" 2}', "Expecting ':' delimiter in line 2, column 6"),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5_000, "Exceeds the limit"),
+        ("[]", "empty list"),
+        ("{}", "holds no text"),
+        ("null", "holds no text"),
+    ],
+)
+def test_what_is_not_json_or_holds_no_text_is_refused(read: ReadAll, content: str, reason: str) -> None:
+    with pytest.raises(UnreadableDocument, match=reason):
+        read(content, "a.json")
+
+
+def test_lone_surrogates_and_nul_in_json_strings_are_dropped(read: ReadAll) -> None:
+    (document,) = read(r'{"text": "a\ud800\u0000b", "title": "\udc00T", "k\ud800": "v\u0000"}', "a.json")
+    assert (document.text, document.title, document.metadata) == ("ab", "T", {"title": "T", "k": "v"})
+
+
+def test_deep_nesting_within_the_parsers_limit_is_read(read: ReadAll) -> None:
+    (document,) = read('{"k":' * 300 + '"end"' + "}" * 300, "a.json")
+    assert document.text.endswith(": end")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson"])
+def test_each_line_is_a_document_numbered_by_its_line(read: ReadAll, ending: str) -> None:
+    first, second = read('\ufeff{"text": "One."}\r\n\r\n{"text": "Two."}', f"a.{ending}")
+    assert [first.source, second.source] == [f"upload:a.{ending}#row=1", f"upload:a.{ending}#row=3"]
+    assert [first.text, second.text] == ["One.", "Two."]
+
+
+def test_bad_lines_are_named_after_all_good_ones_were_read() -> None:
+    data = b'{"text": "One."}\n{"text"\n\xff\n{}\n{"text": "Two."}\n'
+    documents = read_bytes(data, name="a.jsonl", source="s", max_file_bytes=1_000, max_document_chars=1_000)
+    assert [next(documents).text, next(documents).text] == ["One.", "Two."]
+    with pytest.raises(
+        UnreadableDocument, match=r"unreadable lines: 2, 3, 4 \(the first: .*\); the others were read\."
+    ):
+        next(documents)
+
+
+def test_bad_elements_are_named_after_all_good_ones_were_read() -> None:
+    documents = read_bytes(b'[null, "One.", {}]', name="a.json", source="s", max_file_bytes=99, max_document_chars=99)
+    assert next(documents).text == "One."
+    with pytest.raises(UnreadableDocument, match="unreadable elements: 1, 3 "):
+        next(documents)
+
+
+def test_only_the_first_of_many_bad_lines_are_named(read: ReadAll) -> None:
+    with pytest.raises(UnreadableDocument, match=r"19, 20 and 80 more \(the first: .* in column 1\)\.$"):
+        read("x\n" * 100, "a.jsonl")
+
+
+def test_lines_are_read_one_at_a_time() -> None:
+    data = b'{"text": "One."}\n' + b'{"text": "' + b"x" * 200 + b'"}\n'
+    documents = read_bytes(data, name="a.jsonl", source="s", max_file_bytes=1_000, max_document_chars=100)
+    assert next(documents).text == "One."
+    with pytest.raises(LimitExceeded, match="max_document_chars"):
+        next(documents)
