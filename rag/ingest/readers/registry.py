@@ -73,7 +73,7 @@ def read_file(path: Path, *, max_file_bytes: int, max_document_chars: int) -> It
             )
             yield from _guard(reader(raw), name)
     except OSError as error:
-        raise UnreadableDocument(f"{name} cannot be read: {(error.strerror or 'input error').lower()}.") from error
+        raise _unreadable(name, error) from error
 
 
 def read_bytes(
@@ -120,6 +120,10 @@ def _check_content_size(num_bytes: int, *, max_file_bytes: int, name: str) -> No
     check_size(num_bytes, max_file_bytes=max_file_bytes, name=name)
 
 
+def _unreadable(name: str, error: OSError) -> UnreadableDocument:
+    return UnreadableDocument(f"{name} cannot be read: {(error.strerror or str(error)).lower()}.")
+
+
 def _guard(documents: Iterator[Document], name: str) -> Iterator[Document]:
     """Pass documents on; whatever a parser raises on an odd file becomes an ``UnreadableDocument``."""
     while True:
@@ -127,8 +131,10 @@ def _guard(documents: Iterator[Document], name: str) -> Iterator[Document]:
             document = next(documents)
         except StopIteration:
             return
-        except (RagError, OSError):
+        except RagError:
             raise
+        except OSError as error:
+            raise _unreadable(name, error) from error
         except Exception as error:  # noqa: BLE001 - the edge: parsers raise anything at all on damaged or hostile files
             logger.debug("The parser failed on %s.", name, exc_info=True)
             reason = one_line(str(error))[:_MAX_REASON_CHARS] or type(error).__name__

@@ -2,6 +2,8 @@
 // The Ask page. Whatever comes from documents and people is set as text, never as HTML.
 
 const CLOSEST_SHOWN = 3;
+const LIKELY = 0.8;
+const EVEN = 0.5;
 const byId = (id) => document.getElementById(id);
 let answered = null; // the answer that is shown
 let rating = 0; // the thumb that is pressed: 1, -1, or 0 for none
@@ -64,9 +66,9 @@ function placeWords(record) {
 
 function confidenceWords({ abstained, confidence }) {
   const share = confidence < 0.01 ? "under 1%" : `${Math.round(confidence * 100)}%`;
-  if (abstained) return `The best guess is withheld: it is only ${share} likely to be right.`;
-  if (confidence >= 0.8) return `Very likely right (${share})`;
-  if (confidence >= 0.5) return `Probably right (${share})`;
+  if (abstained) return `The best guess is withheld; its chance of being right is ${share}.`;
+  if (confidence >= LIKELY) return `Very likely right (${share})`;
+  if (confidence >= EVEN) return `Probably right (${share})`;
   return `Uncertain (${share}): check the quote`;
 }
 
@@ -140,12 +142,19 @@ function showEvidence(answer) {
   byId("passages").open = false;
 }
 
+function showBar(confidence) {
+  const percent = Math.round(confidence * 100);
+  byId("confidence").setAttribute("aria-valuenow", String(percent));
+  byId("confidence-fill").style.width = `${percent}%`;
+  byId("confidence-fill").className = confidence >= LIKELY ? "high" : confidence >= EVEN ? "middle" : "low";
+}
+
 function show(answer) {
   answered = answer;
   byId("asked").textContent = answer.question;
   byId("result").classList.toggle("abstained", answer.abstained);
   byId("answer").textContent = answer.abstained ? "Not in these documents." : answer.answer;
-  byId("confidence").value = answer.confidence;
+  showBar(answer.confidence);
   byId("confidence-words").textContent = confidenceWords(answer);
   showEvidence(answer);
   byId("footnote").textContent =

@@ -69,8 +69,9 @@ def test_wrapped_lines_are_joined_and_paragraphs_kept_apart(read: ReadAll) -> No
     ]
     (document,) = read(make_pdf(lines), "a.pdf")
     assert document.text.split("\n") == [
-        "Every employee has twenty days of paid leave in each year, and can carry five of them over into the next year "
-        "if the manager has agreed. A well-known exception holds for all who work part-time: a well-known form is needed.",
+        "Every employee has twenty days of paid leave in each year, and can carry five of them over into the next "
+        "year if the manager has agreed. A well-known exception holds for all who work part-time: a well-known form "
+        "is needed.",
         "",
         "Sick leave is another matter, and is not counted in those twenty days. Bring",
         "1. the form",

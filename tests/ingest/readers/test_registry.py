@@ -156,6 +156,15 @@ def test_what_a_parser_raises_becomes_a_sentence_without_a_traceback(
         read(content, "a.docx")
 
 
+def test_an_error_of_the_disk_becomes_a_sentence(read: ReadAll, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("rag.ingest.readers.raw_file.RawFile.read", fail)
+    with pytest.raises(UnreadableDocument, match=r"^a.txt cannot be read: input/output error\.$"):
+        read("text", "a.txt")
+
+
 def test_a_path_in_an_uploads_name_is_not_shown(read: ReadAll) -> None:
     with pytest.raises(UnreadableDocument, match="^a.txt is empty"):
         read("", "C:\\secret\\..\\a.txt")

@@ -1,0 +1,232 @@
+"""The REST API over the real service: real models, a real database."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from rag.api.app import create_app
+from rag.config import Settings
+
+ROTA = "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n"
+
+
+@pytest.fixture
+def client(database_url: str, tmp_path: Path) -> Iterator[TestClient]:
+    settings = Settings(database_url=database_url, data_dir=tmp_path / "data", max_upload_bytes=10_000)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def local(sqlite_url: str, tmp_path: Path) -> Iterator[TestClient]:
+    settings = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=10_000)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+def _upload(client: TestClient, words: str = ROTA, name: str = "support.md", **form: str) -> int:
+    response = client.post("/v1/documents", files={"file": (name, words.encode())}, data=form)
+    assert response.status_code == 201, response.text
+    document_id: int = response.json()["documents"][0]["id"]
+    return document_id
+
+
+def _is_problem(response, status: int, words: str) -> None:  # noqa: ANN001
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == status
+    assert words in problem["detail"]
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert "Traceback" not in response.text
+
+
+def test_upload_ask_check_rate_and_review(client: TestClient) -> None:
+    _upload(client)
+    answer = client.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+    assert answer["answer"] == "Amara Diallo"
+    assert not answer["abstained"]
+    (citation,) = answer["citations"]
+    document = client.get(
+        f"/v1/documents/{citation['document_id']}", params={"version": citation["document_version"]}
+    ).json()
+    assert document["text"][citation["start"] : citation["end"]] == citation["quote"] == "Amara Diallo"
+    assert set(answer["passages"][0]["scores"]) == {"keyword", "vector", "fused", "relevance"}
+
+    rated = client.post(f"/v1/answers/{answer['id']}/feedback", json={"rating": -1, "comment": "who?"})
+    assert rated.status_code == 201
+    logged = client.get(f"/v1/answers/{answer['id']}").json()
+    assert logged["feedback"][0]["comment"] == "who?"
+    assert logged["citations"] == answer["citations"]
+    (row,) = client.get("/v1/answers", params={"rating": -1, "contains": "ROTA"}).json()["answers"]
+    assert (row["answer_id"], row["first_quote"]) == (answer["id"], "Amara Diallo")
+    assert client.get("/v1/answers", params={"abstained": True}).json()["answers"] == []
+
+
+def test_old_citation_verifies_after_a_new_version_and_nothing_is_found_after_a_delete(local: TestClient) -> None:
+    document_id = _upload(local)
+    answer = local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+    assert _upload(local, ROTA.replace("Amara Diallo", "Jonas Weber")) == document_id
+    again = local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+    assert again["answer"] == "Jonas Weber"
+    (citation,) = answer["citations"]
+    old = local.get(f"/v1/documents/{document_id}", params={"version": citation["document_version"]}).json()
+    assert old["text"][citation["start"] : citation["end"]] == "Amara Diallo"
+    assert local.delete(f"/v1/documents/{document_id}").status_code == 204
+    assert local.post("/v1/search", json={"query": "support rota"}).json()["hits"] == []
+    gone = local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+    assert (gone["abstained"], gone["answer"], gone["passages"]) == (True, "", [])
+    _is_problem(local.delete(f"/v1/documents/{document_id}"), 404, "deleted already")
+
+
+def test_search_filters_and_modes(local: TestClient) -> None:
+    _upload(local, tags='{"team": "ops"}')
+    _upload(local, "Whales are mammals.", "whales.txt", origin="synthetic")
+    for mode in ("hybrid", "keyword", "vector"):
+        body = {"query": "support rota", "mode": mode, "filters": {"team": "ops"}}
+        (hit,) = local.post("/v1/search", json=body).json()["hits"]
+        assert hit["source"] == "upload:support.md"
+    (hit,) = local.post("/v1/search", json={"query": "rota", "filters": {"origin": "synthetic"}}).json()["hits"]
+    assert hit["title"] == "whales"
+
+
+def test_lists_are_paged(local: TestClient) -> None:
+    for number in range(3):
+        _upload(local, f"Document number {number}.", f"{number}.txt")
+        local.post("/v1/answers", json={"question": f"What is number {number}?"})
+    first = local.get("/v1/documents", params={"limit": 2}).json()
+    rest = local.get("/v1/documents", params={"limit": 2, "after_id": first["next_after_id"]}).json()
+    assert [d["source"] for d in first["documents"] + rest["documents"]] == [f"upload:{n}.txt" for n in range(3)]
+    assert rest["next_after_id"] is None
+    newest = local.get("/v1/answers", params={"limit": 2}).json()
+    older = local.get("/v1/answers", params={"limit": 2, "before_id": newest["next_before_id"]}).json()
+    assert [row["answer_id"] for row in newest["answers"] + older["answers"]] == [3, 2, 1]
+    (collection,) = local.get("/v1/collections").json()["collections"]
+    assert (collection["name"], collection["num_documents"]) == ("default", 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"question": ""}, 422, "empty"),
+        ({"question": "why " * 25_000}, 422, "max_question_chars"),
+        ({"question": "Who?", "collection": "nope"}, 404, "nope"),
+        ({"question": "Who?", "topk": 3}, 422, "topk"),
+        ({"question": "Who?", "top_k": 0}, 422, "top_k"),
+        ({"question": "Who?", "top_k": 100_000}, 422, "max_top_k"),
+        ({"question": 5}, 422, "question"),
+        ({}, 422, "question"),
+    ],
+)
+def test_bad_question_is_a_problem_that_says_what_to_change(
+    local: TestClient, body: dict[str, object], status: int, words: str
+) -> None:
+    _upload(local)
+    _is_problem(local.post("/v1/answers", json=body), status, words)
+
+
+def test_bad_json_unknown_route_and_wrong_method_are_problems(local: TestClient) -> None:
+    response = local.post("/v1/answers", content=b"{", headers={"content-type": "application/json"})
+    _is_problem(response, 422, "JSON")
+    _is_problem(local.get("/v1/nothing"), 404, "Not Found")
+    _is_problem(local.put("/v1/answers"), 405, "Method Not Allowed")
+    _is_problem(local.get("/v1/answers/99"), 404, "no answer 99")
+    _is_problem(local.post("/v1/answers/99/feedback", json={"rating": 1}), 404, "no answer 99")
+    _is_problem(local.post("/v1/answers/99/feedback", json={"rating": 5}), 422, "rating")
+    _is_problem(local.get("/v1/documents/99"), 404, "no document 99")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "form", "status", "words"),
+    [
+        ("big.txt", b"x" * 10_001, {}, 413, "max_upload_bytes"),
+        ("program.exe", b"MZ", {}, 422, ".exe"),
+        ("broken.pdf", b"%PDF-1.7 nothing", {}, 422, "damaged"),
+        ("empty.txt", b"", {}, 422, "empty"),
+        ("x.txt", b"words", {"tags": "[]"}, 422, "JSON object"),
+        ("x.txt", b"words", {"tags": "{"}, 422, "not JSON"),
+        ("x.txt", b"words", {"origin": "made up"}, 422, "origin"),
+    ],
+)
+def test_upload_that_cannot_be_taken_is_a_problem(
+    local: TestClient, name: str, data: bytes, form: dict[str, str], status: int, words: str
+) -> None:
+    _is_problem(local.post("/v1/documents", files={"file": (name, data)}, data=form), status, words)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd.txt", "C:\\windows\\passwd.txt", "/passwd.txt"])
+def test_uploaded_name_is_never_a_path(local: TestClient, name: str) -> None:
+    document = local.get(f"/v1/documents/{_upload(local, 'Some words.', name)}").json()
+    assert document["source"] == "upload:passwd.txt"
+
+
+def test_locked_database_is_503_and_all_is_well_afterwards(sqlite_url: str, local: TestClient) -> None:
+    _upload(local)
+    local.app.state.service.database._busy_timeout = 0.1  # type: ignore[attr-defined]
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
+        other.execute("PRAGMA busy_timeout = 100")
+        other.execute("BEGIN EXCLUSIVE")
+        response = local.post("/v1/answers", json={"question": "Who keeps the support rota?"})
+        other.execute("ROLLBACK")
+    _is_problem(response, 503, "locked")
+    assert response.headers["retry-after"]
+    assert local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).status_code == 200
+
+
+def test_unexpected_error_shows_nothing_of_the_inside(local: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(local.app.state.service.retriever, "search", fail)  # type: ignore[attr-defined]
+    response = local.post("/v1/search", json={"query": "x"}, headers={"x-request-id": "abc-1"})
+    _is_problem(response, 500, "request id")
+    assert response.headers["x-request-id"] == "abc-1"
+    assert "secret" not in response.text
+
+
+def test_health_says_what_is_ready(local: TestClient) -> None:
+    assert local.get("/healthz").json() == {"status": "up"}
+    assert local.get("/readyz").json() == {"database": "ready", "models": "ready", "index": "ready"}
+    with local.app.state.service.database.write() as session:  # type: ignore[attr-defined]
+        session.execute(text("DELETE FROM alembic_version"))
+    broken = local.get("/readyz")
+    assert broken.status_code == 503
+    assert "rag db upgrade" in broken.json()["database"]
+
+
+def test_openapi_describes_every_route(local: TestClient) -> None:
+    paths = local.get("/openapi.json").json()["paths"]
+    assert {(path, method) for path, methods in paths.items() for method in methods} == {
+        ("/v1/answers", "post"),
+        ("/v1/answers", "get"),
+        ("/v1/answers/{answer_id}", "get"),
+        ("/v1/answers/{answer_id}/feedback", "post"),
+        ("/v1/search", "post"),
+        ("/v1/documents", "post"),
+        ("/v1/documents", "get"),
+        ("/v1/documents/{document_id}", "get"),
+        ("/v1/documents/{document_id}", "delete"),
+        ("/v1/collections", "get"),
+        ("/healthz", "get"),
+        ("/readyz", "get"),
+    }
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/ask.js", "/static/ask.css", "/swagger/swagger-ui-bundle.js"])
+def test_pages_are_served_with_a_policy_that_lets_no_other_host_in(local: TestClient, path: str) -> None:
+    response = local.get(path)
+    assert response.status_code == 200
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_own_pages_name_no_other_host() -> None:
+    static = Path(__file__).parents[2] / "rag/web/static"
+    for path in static.iterdir():
+        words = path.read_text()
+        assert "https://" not in words
+        assert "innerHTML" not in words

@@ -1,0 +1,205 @@
+"""The commands as people call them: exit status, standard output, standard error."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rag.cli.main import app, main
+from rag.errors import RagError
+
+HANDBOOK = {
+    "support.md": "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n",
+    "copy.txt": "Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n",
+    "history.txt": "The company was founded in Lisbon in 1987 by Maria Costa.",
+    "damaged.pdf": "%PDF-1.4 nothing",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    folder.mkdir()
+    for name, words in HANDBOOK.items():
+        (folder / name).write_text(words)
+    return folder
+
+
+class Command:
+    """``rag`` inside this process, over one fresh database."""
+
+    def __init__(self, database_url: str, data_dir: Path) -> None:
+        self._options = ["--database-url", database_url, "--data-dir", str(data_dir)]
+
+    def __call__(self, *arguments: str, status: int = 0) -> str:
+        result = CliRunner().invoke(app, [*self._options, *arguments])
+        if isinstance(result.exception, RagError):
+            raise result.exception
+        assert result.exit_code == status, (result.output, result.exception)
+        return result.stdout
+
+    def json(self, *arguments: str, status: int = 0) -> dict:
+        value: dict = json.loads(self(*arguments, "--json", status=status))
+        return value
+
+
+@pytest.fixture
+def rag(sqlite_url: str, tmp_path: Path) -> Command:
+    return Command(sqlite_url, tmp_path / "data")
+
+
+def test_story_of_a_handbook(rag: Command, folder: Path) -> None:
+    preview = rag.json("ingest", str(folder), "--dry-run", status=3)
+    report = rag.json("ingest", str(folder), "--tag", "team=ops", status=3)
+    assert (report["num_added"], report["num_exact_duplicates"], report["num_refused"]) == (2, 1, 1)
+    assert preview["num_added"] == 2
+    assert "damaged" in report["refused"][0]["reason"]
+    shown = rag("ingest", str(folder), "--tag", "team=ops", status=3)
+    assert "unchanged" in shown
+
+    answer = rag.json("ask", "Who keeps the support rota?", "--filter", "team=ops")
+    assert answer["answer"] == "Amara Diallo"
+    assert set(answer) >= {"id", "answer", "abstained", "confidence", "citations", "passages", "scores", "timings_ms", "model"}
+    shown = rag("ask", "Who keeps the support rota?")
+    assert "The support rota is kept by «Amara Diallo»." in shown
+    assert "Not in these documents." in rag("ask", "What is the boiling point of tungsten?")
+
+    assert [row["answer_id"] for row in rag.json("answers", "list")["answers"]] == [3, 2, 1]
+    assert [row["answer_id"] for row in rag.json("answers", "list", "--abstained")["answers"]] == [3]
+    assert "(not in these documents)" in rag("answers", "list")
+    assert rag.json("answers", "rate", "1", "down", "--comment", "who?")["rating"] == -1
+    assert "rated up" in rag("answers", "rate", "2", "up")
+    assert rag.json("answers", "list", "--rating", "down")["answers"][0]["comment"] == "who?"
+    assert rag.json("answers", "show", "1")["feedback"][0]["comment"] == "who?"
+    assert "rated down who?" in rag("answers", "show", "1")
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
+def test_search_shows_the_score_of_each_leg(rag: Command, folder: Path, mode: str) -> None:
+    rag("ingest", str(folder), status=3)
+    (hit, *_) = rag.json("search", "support rota", "--mode", mode)["hits"]
+    assert hit["source"].endswith("copy.txt")
+    assert hit["also_in"][0]["source"].endswith("support.md")
+    assert (hit["scores"]["keyword"] is None) == (mode == "vector")
+    assert "also in" in rag("search", "support rota", "--mode", mode)
+
+
+def test_documents_collections_and_index(rag: Command, folder: Path) -> None:
+    rag("ingest", str(folder), status=3)
+    documents = rag.json("documents", "list")["documents"]
+    assert len(documents) == 3
+    assert "history" in rag("documents", "list")
+    number = str(next(d["id"] for d in documents if d["source"].endswith("history.txt")))
+    assert "Lisbon" in rag("documents", "show", number)
+    assert "Lisbon" in rag.json("documents", "show", number)["text"]
+    (collection,) = rag.json("collections", "list")["collections"]
+    assert (collection["num_documents"], collection["num_passages"]) == (3, 2)
+    assert "default" in rag("collections", "list")
+    assert rag.json("documents", "delete", number)["deleted"] == int(number)
+    (stats,) = rag.json("index", "stats")["indexes"]
+    assert stats["passages_in_sql"] == stats["passages_in_index"] == 1
+    assert "default" in rag("index", "stats")
+    assert rag.json("index", "rebuild")["passages_in_index"] == 1
+
+
+def test_nothing_logged_is_an_empty_list(rag: Command) -> None:
+    assert rag.json("answers", "list") == {"answers": []}
+    assert rag.json("collections", "list") == {"collections": []}
+
+
+def test_evaluation_prints_the_promised_figures(rag: Command, tmp_path: Path) -> None:
+    context = "The support rota is kept by Amara Diallo."
+    qa = {"id": "1", "question": "Who keeps the rota?", "answers": [{"text": "Amara Diallo", "answer_start": 28}]}
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({"data": [{"title": "T", "paragraphs": [{"context": context, "qas": [qa]}]}]}))
+    figures = rag.json("evaluate", "qa", str(path), "--no-abstain")
+    assert (figures["exact_match"], figures["hit_at_1"], figures["citations_verified"]) == (1.0, 1.0, 1.0)
+    assert "exact_match" in rag("evaluate", "qa", str(path), "--gold-passage")
+    assert set(rag.json("evaluate", "retrieval", str(path), "--limit", "1")) == {"hybrid", "keyword", "vector"}
+    assert "mrr_at_10" in rag("evaluate", "retrieval", str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ask", ""], "empty"),
+        (["ask", "x" * 100_000], "max_question_chars"),
+        (["ask", "Who?", "--collection", "nope"], "no collection"),
+        (["ask", "Who?", "--filter", "team"], "name=value"),
+        (["search", "x", "--mode", "magic"], "hybrid, keyword or vector"),
+        (["ingest", "nowhere"], "no file or folder"),
+        (["ingest", ".", "--origin", "made-up"], "real or synthetic"),
+        (["ingest", ".", "--tag", "=x"], "name=value"),
+        (["answers", "show", "99"], "no answer 99"),
+        (["answers", "rate", "1", "sideways"], "up or down"),
+        (["evaluate", "qa", "nowhere.json"], "Cannot read"),
+        (["evaluate", "qa", "nowhere.json", "--reader-mode", "magic"], "reader mode"),
+        (["serve", "--host", "0.0.0.0"], "API keys"),
+        (["serve", "--host", "example.org"], "API keys"),
+        (["train", "reader", "--data", "nowhere.json", "--output", "out"], "Cannot read"),
+    ],
+)
+def test_wrong_input_is_one_clear_sentence(rag: Command, arguments: list[str], words: str) -> None:
+    with pytest.raises(RagError, match=words):
+        rag(*arguments)
+
+
+def test_wrong_usage_is_status_2(rag: Command) -> None:
+    rag("ask", status=2)
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from rag.cli.main import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "status", "words"),
+    [
+        (["ask", "Who?"], {}, 1, "run `rag db upgrade`"),
+        (["ask"], {}, 2, "Missing argument"),
+        (["--database-url", "oracle://x", "db", "upgrade"], {}, 1, "database_url"),
+        (["answers", "list"], {"RAG_TOP_K": "many"}, 1, "top_k"),
+    ],
+)
+def test_failures_leave_one_line_and_no_traceback(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], status: int, words: str
+) -> None:
+    done = _run(*arguments, RAG_DATA_DIR=str(tmp_path), **environment)
+    assert done.returncode == status
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_database_is_made_by_upgrade_and_doing_it_again_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert json.loads(_run("--data-dir", str(tmp_path), "db", "upgrade", "--json").stdout)["revision"]
+    status = json.loads(_run("--data-dir", str(tmp_path), "db", "status", "--json").stdout)
+    assert status["current"] == status["head"]
+
+
+def test_unexpected_error_is_one_line_and_a_traceback_only_with_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr("rag.cli.main.app", fail)
+    for options, shown in (([], False), (["--debug"], True)):
+        monkeypatch.setattr(sys, "argv", ["rag", *options])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 1
+        error = capsys.readouterr().err
+        assert "unexpected RuntimeError" in error
+        assert ("Traceback" in error) == shown
+
+
+def test_help_loads_no_model() -> None:
+    code = "import sys; from rag.cli.main import app; assert 'torch' not in sys.modules, 'torch'"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
