@@ -1,6 +1,6 @@
 """The Python face of the service: ask some questions, then look at the log with plain SQL.
 
-    rag db upgrade && rag ingest examples/handbook && python examples/demo.py
+rag db upgrade && rag ingest examples/handbook && python examples/demo.py
 """
 
 import sqlite3

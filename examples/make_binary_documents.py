@@ -1,4 +1,4 @@
-"""Writes the PDF and DOCX documents of the handbook, the damaged PDF among them: python examples/make_binary_documents.py
+"""Writes the PDF and DOCX documents of the handbook, the damaged PDF among them.
 
 Their words stand here, so that they can be read and changed. The output is the same on every run.
 """
@@ -17,44 +17,74 @@ DISASTER = [
     [
         ("h", "Disaster recovery"),
         ("p", "This plan says what to do when the machine that holds the database is lost."),
-        ("p", "Backups are written every night at 02:30 and copied to the data centre in Ghent. A backup is one file that "
-         "holds the database, the index snapshots and the settings. Indexes need not be restored: they are rebuilt from "
-         "the database, which takes about four minutes for 100,000 passages on two cores."),
-        ("p", "The recovery time objective is six hours. The recovery point objective is twenty-four hours, since no more "
-         "than one night lies between two backups."),
+        (
+            "p",
+            "Backups are written every night at 02:30 and copied to the data centre in Ghent. A backup is one file that "
+            "holds the database, the index snapshots and the settings. Indexes need not be restored: they are rebuilt from "
+            "the database, which takes about four minutes for 100,000 passages on two cores.",
+        ),
+        (
+            "p",
+            "The recovery time objective is six hours. The recovery point objective is twenty-four hours, since no more "
+            "than one night lies between two backups.",
+        ),
     ],
     [
         ("h", "Who decides"),
-        ("p", "Only the head of operations or her deputy may declare a disaster. The deputy is Oskar Lindqvist. They "
-         "telephone the hosting company first and the customers second."),
-        ("p", "The plan is rehearsed twice a year, in March and in September. In the rehearsal of September 2024 the service "
-         "was back after three hours and ten minutes."),
+        (
+            "p",
+            "Only the head of operations or her deputy may declare a disaster. The deputy is Oskar Lindqvist. They "
+            "telephone the hosting company first and the customers second.",
+        ),
+        (
+            "p",
+            "The plan is rehearsed twice a year, in March and in September. In the rehearsal of September 2024 the service "
+            "was back after three hours and ten minutes.",
+        ),
     ],
 ]
 READER_PAPER = [
     [
         ("h", "How the reader was built"),
-        ("p", "The reader is one network with an encoder, a decoder and three heads. Its encoder has six layers and was "
-         "started from a sentence embedding model. The decoder has three layers and was started from the last three "
-         "layers of the encoder."),
-        ("p", "A start and end head marks where an answer may begin and end. A relevance head says whether a passage holds "
-         "an answer at all. A pointer lets the decoder copy words, so that each of them can be traced to its source."),
+        (
+            "p",
+            "The reader is one network with an encoder, a decoder and three heads. Its encoder has six layers and was "
+            "started from a sentence embedding model. The decoder has three layers and was started from the last three "
+            "layers of the encoder.",
+        ),
+        (
+            "p",
+            "A start and end head marks where an answer may begin and end. A relevance head says whether a passage holds "
+            "an answer at all. A pointer lets the decoder copy words, so that each of them can be traced to its source.",
+        ),
     ],
     [
         ("h", "How it was trained"),
-        ("p", "Each training step showed twenty-four questions with the passage that answers them, and eight passages that "
-         "mislead. Three in four of these were found by keyword search, the rest were drawn at random."),
-        ("p", "Five percent of the articles were kept out of the training. They served to calibrate the confidence and to "
-         "choose the threshold below which the reader does not answer."),
+        (
+            "p",
+            "Each training step showed twenty-four questions with the passage that answers them, and eight passages that "
+            "mislead. Three in four of these were found by keyword search, the rest were drawn at random.",
+        ),
+        (
+            "p",
+            "Five percent of the articles were kept out of the training. They served to calibrate the confidence and to "
+            "choose the threshold below which the reader does not answer.",
+        ),
     ],
 ]
 TRAVEL = [
     [
         ("h", "Travel expenses"),
-        ("p", "Journeys of less than four hours are made by train. Flights need the consent of the team lead. Hotels are "
-         "paid up to 140 euros a night, breakfast included."),
-        ("p", "Receipts are handed in within thirty days. The money is paid with the salary of the following month. Questions "
-         "go to Beatriz Nunes in the finance team."),
+        (
+            "p",
+            "Journeys of less than four hours are made by train. Flights need the consent of the team lead. Hotels are "
+            "paid up to 140 euros a night, breakfast included.",
+        ),
+        (
+            "p",
+            "Receipts are handed in within thirty days. The money is paid with the salary of the following month. Questions "
+            "go to Beatriz Nunes in the finance team.",
+        ),
     ]
 ]
 
@@ -81,12 +111,22 @@ def write_onboarding() -> None:
     """A DOCX with headings, a list and a table."""
     document = _new_document("Onboarding")
     document.add_heading("Onboarding", level=1)
-    document.add_paragraph("New members of the team spend their first week with a guide. The guide for 2025 is Henrik Sørensen.")
+    document.add_paragraph(
+        "New members of the team spend their first week with a guide. The guide for 2025 is Henrik Sørensen."
+    )
     document.add_heading("The first day", level=2)
-    for item in ("Collect the laptop at the desk on the third floor.", "Choose a password of at least sixteen characters."):
+    for item in (
+        "Collect the laptop at the desk on the third floor.",
+        "Choose a password of at least sixteen characters.",
+    ):
         document.add_paragraph(item, style="List Bullet")
     document.add_heading("Whom to ask", level=2)
-    rows = [("Subject", "Person"), ("Access rights", "Nadia Petrova"), ("Payroll", "Beatriz Nunes"), ("Keys", "Tom Byrne")]
+    rows = [
+        ("Subject", "Person"),
+        ("Access rights", "Nadia Petrova"),
+        ("Payroll", "Beatriz Nunes"),
+        ("Keys", "Tom Byrne"),
+    ]
     table = document.add_table(rows=0, cols=2)
     for row in rows:
         cells = table.add_row().cells

@@ -13,6 +13,7 @@ from rag.index.embedder import Embedder
 from rag.index.index_set import IndexSet
 from rag.records import DocumentReference, Hit, HitScores, SearchMode
 from rag.store.collections import Collection, get_collection
+from rag.store.column_types import check_plain_text
 from rag.store.database import Database
 from rag.store.passages import (
     PassageRow,
@@ -75,7 +76,8 @@ class Retriever:
         Filters are applied inside both searches, so a selective one still gets its full ``top_k``.
 
         Raises:
-            InvalidInput: the question is empty, ``top_k`` is below 1, or the collection has another embedding model.
+            InvalidInput: the question is empty or cannot be stored, ``top_k`` is below 1, or the collection has another
+                embedding model.
             LimitExceeded: the question is too long, or ``top_k`` too large.
             NotFound: there is no such collection.
         """
@@ -136,6 +138,7 @@ class Retriever:
     def _check(self, question: str, top_k: int) -> None:
         if not question.strip():
             raise InvalidInput("The question is empty; ask something.")
+        check_plain_text(question)
         if len(question) > self._max_question_chars:
             raise LimitExceeded(
                 f"The question has {len(question)} characters; at most {self._max_question_chars} are allowed.",

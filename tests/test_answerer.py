@@ -172,7 +172,7 @@ def test_more_questions_than_places_are_refused_and_places_are_given_back(local:
     assert local.ask("Who founded the company?").answer
 
 
-def test_answer_that_cannot_be_logged_is_not_given(sqlite_url: str, local: Rag) -> None:
+def test_answer_that_cannot_be_logged_is_not_given(local: Rag) -> None:
     with local.database.write() as session:
         session.execute(text("ALTER TABLE answers RENAME TO hidden"))
     with pytest.raises(StoreUnavailable):

@@ -29,7 +29,7 @@ def parse_tags(fields: Sequence[str]) -> dict[str, str]:
     """
     tags: dict[str, str] = {}
     for text in fields:
-        if text.lstrip().startswith("{"):
+        if text.lstrip().startswith(("{", "[")):
             tags |= _parse_json(text)
         elif text.strip():
             tags |= parse_name_values([text], field="The tag")
@@ -40,7 +40,7 @@ def _parse_json(text: str) -> dict[str, str]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"tags begins like JSON but is not: {error}.") from error
-    if not all(isinstance(part, str) for part in value.values()):
+        raise InvalidInput(f"tags is not JSON: {error}.") from error
+    if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
         raise InvalidInput('tags must be a JSON object of strings, such as {"team": "ops"}.')
-    return dict(value)
+    return value

@@ -139,7 +139,7 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         where = f"{faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
-        return problem_response(request, HTTP_KINDS[400], f"The request's body is not JSON: {where}.")
+        return problem_response(request, INVALID_INPUT, f"The request's body is not JSON: {where}.")
     told = [_fault(fault) for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
         told.append(f"and {len(faults) - MAX_FAULTS} more")
@@ -152,10 +152,10 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     kind = HTTP_KINDS.get(error.status_code, Kind(error.status_code, "http-error", "The request failed"))
     detail = f"{str(error.detail).rstrip('.')}."
     if error.status_code == 404:
-        detail = f"There is nothing at {path}; /docs lists what there is."
+        detail = f"Not Found: there is nothing at {path}; /docs lists what there is."
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"{request.method} does not work on {path}; use {allowed}."
+        detail = f"Method Not Allowed: {path} takes {allowed}, not {request.method}."
     return problem_response(request, kind, detail, headers=error.headers)
 
 

@@ -382,19 +382,12 @@ class IngestionReportResponse(RecordResponse):
 class HealthResponse(Response):
     """The process is up."""
 
-    status: Literal["ok"]
-
-
-class CheckResponse(Response):
-    """One thing that must be in order; ``detail`` says what is wrong where it is not."""
-
-    name: str
-    ready: bool
-    detail: str | None
+    status: Literal["up"]
 
 
 class ReadinessResponse(Response):
-    """Whether questions can be answered now."""
+    """What an answer needs: each part is `ready`, or says in a sentence what is wrong with it."""
 
-    ready: bool
-    checks: list[CheckResponse]
+    database: str = Field(description="Reachable and migrated.")
+    models: str = Field(description="Embedding model and reader are loaded.")
+    index: str = Field(description="The indexes of the collections are open.")

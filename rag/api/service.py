@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,12 +16,7 @@ from rag.store.migrate import require_current
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that must be in order; ``detail`` says what is wrong, and is None where nothing is."""
-
-    name: str
-    detail: str | None
+READY = "ready"
 
 
 class ServiceKeeper:
@@ -50,7 +44,7 @@ class ServiceKeeper:
             # One thread loads, or the first few requests would each load the models.
             with self._lock:
                 try:
-                    _load_embedding(service)
+                    _load_embedding_model(service)
                 except InvalidInput as error:
                     raise Unavailable(str(error)) from error
                 self._loaded = True
@@ -58,27 +52,24 @@ class ServiceKeeper:
 
     def warm_up(self) -> None:
         """Open the database, load the models and open the indexes, so that the first question need not wait."""
-        for check in self.check():
-            if check.detail:
-                log.warning("Not ready: %s: %s", check.name, check.detail)
+        for part, state in self.check().items():
+            if state != READY:
+                log.warning("Not ready: %s: %s", part, state)
 
-    def check(self) -> list[Check]:
-        """Whether everything that an answer needs is in order; what is not loaded yet is loaded."""
+    def check(self) -> dict[str, str]:
+        """The state of what an answer needs, ``READY`` or what is wrong; what is not loaded yet is loaded."""
         try:
             service = self._open()
             require_current(service.database)
         except RagError as error:
-            waiting = "not looked at, as the database is not ready"
-            return [Check(name="database", detail=str(error))] + [
-                Check(name=name, detail=waiting) for name in ("embedding_model", "reader", "index")
-            ]
+            waiting = "waiting for the database"
+            return {"database": str(error), "models": waiting, "index": waiting}
         with self._lock:
-            return [
-                Check(name="database", detail=None),
-                _check("embedding_model", _load_embedding, service),
-                _check("reader", _load_reader, service),
-                _check("index", self._open_indexes, service),
-            ]
+            return {
+                "database": READY,
+                "models": _state(_load_models, service),
+                "index": _state(self._open_indexes, service),
+            }
 
     def close(self) -> None:
         """Release the service if it was opened here."""
@@ -128,18 +119,19 @@ def service_of(keeper: Keeper) -> Rag:
 Service = Annotated[Rag, Depends(service_of)]
 
 
-def _check(name: str, look: Callable[[Rag], None], service: Rag) -> Check:
+def _state(look: Callable[[Rag], None], service: Rag) -> str:
     try:
         look(service)
     except (RagError, OSError) as error:
-        return Check(name=name, detail=str(error))
-    return Check(name=name, detail=None)
+        return str(error)
+    return READY
 
 
-def _load_embedding(service: Rag) -> None:
+def _load_embedding_model(service: Rag) -> None:
     service.retriever  # noqa: B018 - made when first used
     service.ingester  # noqa: B018
 
 
-def _load_reader(service: Rag) -> None:
+def _load_models(service: Rag) -> None:
+    _load_embedding_model(service)
     service.answerer  # noqa: B018

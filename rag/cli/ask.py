@@ -18,7 +18,9 @@ def ask(
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     collection: Annotated[str, typer.Option(help="Where to look.")] = "default",
     top_k: Annotated[int | None, typer.Option(help="Passages that are read.")] = None,
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")] = None,
+    filter_: Annotated[
+        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
+    ] = None,
     no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Answer even below the threshold.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /v1/answers gives it.")] = False,
 ) -> None:

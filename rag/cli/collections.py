@@ -12,7 +12,9 @@ app = typer.Typer(help="Named bodies of documents.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_all(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_all(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """All collections with what they hold."""
     from rag.store.collections import list_collections
 

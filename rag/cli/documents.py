@@ -17,7 +17,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_some(
     context: typer.Context,
     collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")] = None,
+    filter_: Annotated[
+        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
+    ] = None,
     after: Annotated[int, typer.Option(help="Continue after this document id.")] = 0,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100,
     as_json: JsonOption = False,
@@ -54,7 +56,8 @@ def show(
     if as_json:
         print_json(asdict(found))
     else:
-        note(f"{found.title} · version {found.version} of {found.document.version} · {short_source(found.document.source)}")
+        source = short_source(found.document.source)
+        note(f"{found.title} · version {found.version} of {found.document.version} · {source}")
         console().print(found.text, markup=False)
 
 

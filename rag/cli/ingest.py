@@ -34,21 +34,20 @@ def ingest(
     if origin not in ("real", "synthetic"):
         raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
     tags = parse_pairs(tag, option="--tag")
-    with Rag(settings_of(context)) as service:
-        with Counter("files") as counter:
-            report = service.ingest(
-                *paths,
-                collection=collection,
-                tags=tags,
-                origin="real" if origin == "real" else "synthetic",
-                prune=prune,
-                dry_run=dry_run,
-                on_progress=lambda progress: counter.show(
-                    progress.num_files_done,
-                    total=progress.num_files,
-                    current=f"{progress.num_passages} passages · {progress.current}",
-                ),
-            )
+    with Rag(settings_of(context)) as service, Counter("files") as counter:
+        report = service.ingest(
+            *paths,
+            collection=collection,
+            tags=tags,
+            origin="real" if origin == "real" else "synthetic",
+            prune=prune,
+            dry_run=dry_run,
+            on_progress=lambda progress: counter.show(
+                progress.num_files_done,
+                total=progress.num_files,
+                current=f"{progress.num_passages} passages · {progress.current}",
+            ),
+        )
     if as_json:
         print_json({**asdict(report), "passages_per_second": report.passages_per_second})
     else:

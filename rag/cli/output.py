@@ -82,9 +82,7 @@ class Counter:
         self._total = total if total is not None else self._total
         rate = num_done / max(now - self._started, 1e-9)
         if self._progress:
-            self._progress.update(
-                self._task, completed=num_done, total=self._total, rate=rate, current=current[:40]
-            )
+            self._progress.update(self._task, completed=num_done, total=self._total, rate=rate, current=current[:40])
         elif now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             of = f" of {self._total}" if self._total else ""

@@ -17,7 +17,9 @@ def search(
     mode: Annotated[str, typer.Option(help="hybrid, keyword or vector.")] = "hybrid",
     collection: Annotated[str, typer.Option(help="Where to look.")] = "default",
     top_k: Annotated[int | None, typer.Option(help="How many passages.")] = None,
-    filter_: Annotated[list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")] = None,
+    filter_: Annotated[
+        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find passages, with the score of each leg."""
@@ -35,7 +37,9 @@ def search(
         return
     rows = []
     for rank, hit in enumerate(hits, start=1):
-        scores = [f"{s:.3f}" if s is not None else "-" for s in (hit.scores.keyword, hit.scores.vector, hit.scores.fused)]
+        scores = [
+            f"{s:.3f}" if s is not None else "-" for s in (hit.scores.keyword, hit.scores.vector, hit.scores.fused)
+        ]
         where = " ".join(part for part in (hit.title, place(hit)) if part)
         also = f" (also in {', '.join(short_source(r.source) for r in hit.also_in)})" if hit.also_in else ""
         rows.append([str(rank), *scores, where + also, " ".join(hit.text.split())[:SHOWN_CHARS]])

@@ -44,11 +44,15 @@ def reader(
     with Counter("steps", total=steps) as counter:
 
         def show(progress: TrainingProgress) -> None:
-            losses = f"span {progress.span:.2f} token {progress.token:.2f} {progress.questions_per_second:.1f} questions/s"
+            losses = (
+                f"span {progress.span:.2f} token {progress.token:.2f} {progress.questions_per_second:.1f} questions/s"
+            )
             counter.show(progress.step, current=losses)
 
         config = train_reader(run, TrainingConfig(num_steps=steps, seed=seed), on_progress=show, on_stage=note)
     if as_json:
         print_json(asdict(config))
     else:
-        console().print(f"reader saved in {output}: weights {config.weights_sha256[:12]}, threshold {config.abstain_below}")
+        console().print(
+            f"reader saved in {output}: weights {config.weights_sha256[:12]}, threshold {config.abstain_below}"
+        )

@@ -60,7 +60,7 @@ def word_end_mask(batch: PairBatch) -> Tensor:
 def propose_spans(
     encoded: Encoded, batch: PairBatch, *, num: int = NUM_CANDIDATES, max_tokens: int = MAX_ANSWER_TOKENS
 ) -> list[tuple[Span, float]]:
-    """The ``num`` likeliest spans of whole words over all pairs, none across a blank line, with their log-probability."""
+    """The ``num`` likeliest spans of whole words, none across a blank line, with their log-probability, best first."""
     P, L = encoded.start_PL.shape
     start_PL = encoded.start_PL.flatten().log_softmax(0).view(P, L)
     end_PL = encoded.end_PL.flatten().log_softmax(0).view(P, L)

@@ -94,7 +94,9 @@ class ReaderExamples:
     def pair(self, question: int, passage: int) -> ReaderPair:
         """The tokens of a question with any passage."""
         return self._tokenizer.pair(
-            self._question_tokens[question].ids, self._context_tokens[passage].ids, self._passage_tokens[passage],
+            self._question_tokens[question].ids,
+            self._context_tokens[passage].ids,
+            self._passage_tokens[passage],
             self.passages[passage].text,
         )
 

@@ -166,7 +166,6 @@ def test_uploaded_name_is_never_a_path(local: TestClient, name: str) -> None:
 
 def test_locked_database_is_503_and_all_is_well_afterwards(sqlite_url: str, local: TestClient) -> None:
     _upload(local)
-    local.app.state.service.database._busy_timeout = 0.1  # type: ignore[attr-defined]
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
         other.execute("PRAGMA busy_timeout = 100")
         other.execute("BEGIN EXCLUSIVE")
@@ -181,7 +180,7 @@ def test_unexpected_error_shows_nothing_of_the_inside(local: TestClient, monkeyp
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(local.app.state.service.retriever, "search", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(local.app.state.keeper.get().retriever, "search", fail)  # type: ignore[attr-defined]
     response = local.post("/v1/search", json={"query": "x"}, headers={"x-request-id": "abc-1"})
     _is_problem(response, 500, "request id")
     assert response.headers["x-request-id"] == "abc-1"
@@ -191,7 +190,7 @@ def test_unexpected_error_shows_nothing_of_the_inside(local: TestClient, monkeyp
 def test_health_says_what_is_ready(local: TestClient) -> None:
     assert local.get("/healthz").json() == {"status": "up"}
     assert local.get("/readyz").json() == {"database": "ready", "models": "ready", "index": "ready"}
-    with local.app.state.service.database.write() as session:  # type: ignore[attr-defined]
+    with local.app.state.keeper.get().database.write() as session:  # type: ignore[attr-defined]
         session.execute(text("DELETE FROM alembic_version"))
     broken = local.get("/readyz")
     assert broken.status_code == 503

@@ -63,7 +63,17 @@ def test_story_of_a_handbook(rag: Command, folder: Path) -> None:
 
     answer = rag.json("ask", "Who keeps the support rota?", "--filter", "team=ops")
     assert answer["answer"] == "Amara Diallo"
-    assert set(answer) >= {"id", "answer", "abstained", "confidence", "citations", "passages", "scores", "timings_ms", "model"}
+    assert set(answer) >= {
+        "id",
+        "answer",
+        "abstained",
+        "confidence",
+        "citations",
+        "passages",
+        "scores",
+        "timings_ms",
+        "model",
+    }
     shown = rag("ask", "Who keeps the support rota?")
     assert "The support rota is kept by «Amara Diallo»." in shown
     assert "Not in these documents." in rag("ask", "What is the boiling point of tungsten?")

@@ -88,9 +88,7 @@ def test_gold_passage_retrieves_nothing(service: Rag, path: Path) -> None:
     assert "retrieve" not in metrics["latency_ms"]  # type: ignore[operator]
 
 
-def test_answers_of_an_evaluation_stay_out_of_the_review_and_are_kept_with_their_run(
-    service: Rag, path: Path
-) -> None:
+def test_answers_of_an_evaluation_stay_out_of_the_review_and_are_kept_with_their_run(service: Rag, path: Path) -> None:
     metrics = _run(service, path)
     with service.database.read() as session:
         assert list_answers(session) == []

@@ -183,9 +183,7 @@ def test_closing_removes_the_working_copy(corpus: Corpus) -> None:
     assert not working.exists()
 
 
-def test_collection_of_another_model_is_refused(
-    sqlite_database: Database, embedder: Embedder, tmp_path: Path
-) -> None:
+def test_collection_of_another_model_is_refused(sqlite_database: Database, embedder: Embedder, tmp_path: Path) -> None:
     corpus = Corpus(sqlite_database, tmp_path)
     with pytest.raises(InvalidInput, match="embedded with 'model'"):
         IndexSet(sqlite_database, embedder, tmp_path).get(corpus.collection)

@@ -42,7 +42,9 @@ def test_only_passages_of_the_allowed_documents_are_found(index: KeywordIndex) -
 
 
 def test_allowed_documents_do_not_change_the_score(index: KeywordIndex) -> None:
-    assert dict(index.search("dog", limit=5))[3] == pytest.approx(dict(index.search("dog", limit=5, document_ids=[1]))[3])
+    assert dict(index.search("dog", limit=5))[3] == pytest.approx(
+        dict(index.search("dog", limit=5, document_ids=[1]))[3]
+    )
 
 
 def test_adding_a_passage_again_replaces_it(index: KeywordIndex) -> None:

@@ -16,8 +16,8 @@ from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, UnreadableDocument
 from rag.ingest.report import IngestionReport
 from rag.ingest.storing import Labels
-from rag.store.documents import get_document, list_documents
 from rag.store.collections import get_collection
+from rag.store.documents import get_document, list_documents
 from rag.store.runs import get_run, list_failures
 
 WORDS = (
@@ -242,7 +242,9 @@ def test_killed_run_is_finished_by_the_same_command(sqlite_url: str, local: Rag,
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(150):
-        (folder / f"{number:03}.txt").write_text(f"Document {number} speaks of topic{number}. " + f"word{number} " * 300)
+        (folder / f"{number:03}.txt").write_text(
+            f"Document {number} speaks of topic{number}. " + f"word{number} " * 300
+        )
     script = (
         "import sys; from rag.assemble import Rag; from rag.config import Settings;"
         "Rag(Settings(database_url=sys.argv[1], data_dir=sys.argv[2])).ingest(sys.argv[3])"

@@ -16,7 +16,9 @@ def saved(tiny_model: ReaderModel, tmp_path: Path) -> Path:
     return tmp_path / "weights"
 
 
-def test_saved_reader_loads_with_the_same_weights(saved: Path, tiny_model: ReaderModel, tiny_encoder_folder: Path) -> None:
+def test_saved_reader_loads_with_the_same_weights(
+    saved: Path, tiny_model: ReaderModel, tiny_encoder_folder: Path
+) -> None:
     loaded, config = load_reader(saved, tiny_encoder_folder)
     assert config.scoring == {"decoder": 0.5}
     for name, tensor in tiny_model.state_dict().items():

@@ -18,9 +18,7 @@ SHAPE = LayerShape(width=32, num_heads=4, hidden=64)
 @pytest.fixture
 def bert_folder(tmp_path: Path) -> tuple[Path, BertModel]:
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=99, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64
-    )
+    config = BertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64)
     model = BertModel(config).eval()
     model.save_pretrained(tmp_path)
     return tmp_path, model
@@ -122,5 +120,7 @@ def test_more_positions_than_learned_raise() -> None:
 def test_extra_tensors_of_a_bert_checkpoint_are_left_out(bert_folder: tuple[Path, BertModel]) -> None:
     folder, _ = bert_folder
     weights = load_file(folder / "model.safetensors")
-    save_file({**{f"bert.{k}": v for k, v in weights.items()}, "cls.bias": torch.zeros(3)}, folder / "model.safetensors")
+    save_file(
+        {**{f"bert.{k}": v for k, v in weights.items()}, "cls.bias": torch.zeros(3)}, folder / "model.safetensors"
+    )
     assert load_bert_encoder(folder).shape.width == 32
