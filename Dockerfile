@@ -1,0 +1,22 @@
+# Two stages: the first builds a wheel and installs it, the second holds only what runs.
+FROM python:3.11-slim AS build
+WORKDIR /src
+RUN python -m venv /venv
+COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
+COPY rag rag
+COPY migrations migrations
+RUN /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres]'
+
+FROM python:3.11-slim
+RUN useradd --create-home --uid 10001 rag && mkdir /data && chown rag /data
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false RAG_DATA_DIR=/data
+USER rag
+WORKDIR /home/rag
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+# There are no API keys yet, so the port must only be published where the network protects it; compose publishes it on
+# the loopback address of the host.
+CMD ["sh", "-c", "rag db upgrade && exec rag serve --host 0.0.0.0 --insecure"]

@@ -1,0 +1,146 @@
+"""What is shipped: the wheel, the licences of what it needs, the container files."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+COPYLEFT = ("AGPL", "GNU Affero", "GPLv", "GNU General Public", "GPL-")
+# The driver of the optional PostgreSQL extra, used as a library and not changed.
+LESSER = {"psycopg", "psycopg-binary"}
+
+
+def _closure(name: str, extras: frozenset[str], seen: dict[str, Distribution]) -> None:
+    if name.lower() in seen:
+        return
+    found = distribution(name)
+    seen[name.lower()] = found
+    for line in found.requires or []:
+        requirement = Requirement(line)
+        wanted = requirement.marker is None or any(
+            requirement.marker.evaluate({"extra": extra}) for extra in extras | {""}
+        )
+        if wanted:
+            try:
+                _closure(requirement.name, frozenset(requirement.extras), seen)
+            except PackageNotFoundError:
+                pytest.fail(f"{name} needs {requirement.name}, which is not installed")
+
+
+def test_nothing_needed_at_run_time_is_under_gpl_or_agpl() -> None:
+    needed: dict[str, Distribution] = {}
+    _closure("grounded-rag", frozenset({"postgres"}), needed)
+    assert {"torch", "faiss-cpu", "sqlalchemy", "fastapi", "sentence-transformers", "alembic"} <= set(needed)
+    for name, found in needed.items():
+        about = found.metadata
+        expression = about.get("License-Expression") or ""
+        stated = " ".join([expression, *(c for c in about.get_all("Classifier") or [] if c.startswith("License"))])
+        if name not in LESSER:
+            stated = stated.replace("LGPL", "")
+            assert not any(word in stated for word in COPYLEFT), f"{name} is under {stated}"
+
+
+def test_everything_installed_is_pinned() -> None:
+    pins = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text().splitlines()
+    needed: dict[str, Distribution] = {}
+    _closure("grounded-rag", frozenset({"postgres"}), needed)
+    normalized = {pin.replace("_", "-").replace(".", "-") for pin in pins}
+    missing = {name for name in needed if name.replace("_", "-").replace(".", "-") not in normalized}
+    assert missing <= {"grounded-rag", "setuptools"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
+    subprocess.run(command, check=True, timeout=300)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.mark.slow
+def test_wheel_carries_migrations_pages_and_weights(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {
+        "rag/_migrations/env.py",
+        "rag/py.typed",
+        "rag/web/static/ask.html",
+        "rag/web/static/ask.js",
+        "rag/reader/weights/config.json",
+        "rag/reader/weights/reader.safetensors",
+        "rag/reader/weights/README.md",
+    } <= names
+    assert any(name.startswith("rag/_migrations/versions/0001") for name in names)
+    assert not any(name.startswith(("tests/", "examples/")) for name in names)
+
+
+@pytest.mark.slow
+def test_installed_wheel_answers_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=120)
+    site = next((venv / "lib").glob("python*/site-packages"))
+    zipfile.ZipFile(wheel).extractall(site)
+    # What the package needs comes from the environment of the tests; the package itself does not: a plain path is
+    # appended, and the .pth files that lie there, the checkout's among them, are not read.
+    (site / "needed.pth").write_text(sysconfig.get_path("purelib"))
+    python = venv / "bin/python"
+    environment = {**os.environ, "RAG_DATA_DIR": str(tmp_path / "data"), "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONPATH", None)
+
+    def run(*arguments: str) -> str:
+        command = [python, "-c", "from rag.cli.main import main; main()", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=180)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = subprocess.run(
+        [python, "-c", "import rag; print(rag.__file__)"], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert where.stdout.startswith(str(venv))
+    (tmp_path / "support.txt").write_text("The support rota is kept by Amara Diallo.")
+    run("db", "upgrade")
+    run("ingest", "support.txt")
+    assert json.loads(run("ask", "Who keeps the support rota?", "--json"))["answer"] == "Amara Diallo"
+
+
+def test_weights_fit_into_the_repository() -> None:
+    total = sum(path.stat().st_size for path in (ROOT / "rag/reader/weights").iterdir())
+    assert total <= 64_000_000
+
+
+def test_compose_has_health_checks_volumes_and_no_default_password() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    compose = yaml.safe_load(text)
+    assert set(compose["services"]) == {"api", "postgres"}
+    assert text.count("${POSTGRES_PASSWORD:?") == 2
+    assert "healthcheck" in compose["services"]["postgres"]
+    assert compose["services"]["api"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert all(port.startswith("127.0.0.1:") for port in compose["services"]["api"]["ports"])
+    mounted = {volume.split(":")[0] for service in compose["services"].values() for volume in service["volumes"]}
+    assert mounted == set(compose["volumes"])
+
+
+def test_container_does_not_run_as_root_and_says_when_it_is_ready() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["rag"]
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+    for word in ("rag", "migrations", "pyproject.toml", "constraints.txt"):
+        assert any(line.startswith("COPY") and word in line for line in lines)
+
+
+def test_continuous_integration_runs_the_readme_s_test_command() -> None:
+    script = (ROOT / ".ci/run").read_text()
+    assert "make test" in script
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert os.access(ROOT / ".ci/run", os.X_OK)
