@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Ids that are taken over: nothing that could forge a line of the log."""
 
-FORM_OVERHEAD = 65_536
-"""Bytes that the other fields of an upload, and the lines between them, may add to the file."""
+BYTES_BESIDE_FILE = 1_000_000
+"""What a body may hold beside an uploaded file: form fields, or all of a question, whose own limit says more."""
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -87,7 +87,7 @@ class BodyLimit:
             nonlocal num_bytes
             message = await receive()
             num_bytes += len(message.get("body", b""))
-            if num_bytes > self._max_upload_bytes + FORM_OVERHEAD:
+            if num_bytes > self._max_upload_bytes + BYTES_BESIDE_FILE:
                 raise BodyTooLarge(self._max_upload_bytes)
             return message
 

@@ -30,6 +30,8 @@ RETRY_AFTER_SECONDS = {Busy: 1, Unavailable: 5}
 
 MAX_FAULTS = 5
 MAX_NAME_CHARS = 60
+MAX_DETAIL_CHARS = 1_000
+"""Sentences repeat what was sent, which may be long."""
 
 
 class Kind(NamedTuple):
@@ -89,6 +91,8 @@ def problem_response(
     request: Request, kind: Kind, detail: str, *, setting: str | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """A problem document."""
+    if len(detail) > MAX_DETAIL_CHARS:
+        detail = f"{detail[:MAX_DETAIL_CHARS]}…"
     problem = Problem(
         type=f"urn:rag:problem:{kind.name}",
         title=kind.title,

@@ -1,7 +1,7 @@
 """A server over a real database with the real models, which are loaded once for all tests."""
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,62 +12,95 @@ import rag.assemble
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
-from rag.index.embedder import Embedder
+from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.reader import Reader
 from rag.store.database import Database
 
-MAX_UPLOAD_BYTES = 50_000
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."
 
 
+@pytest.fixture(scope="session")
+def shipped_reader() -> Reader:
+    """The reader that ships."""
+    return Reader.load(SHIPPED_WEIGHTS, model_folder(CARRIED_MODEL), dtype=choose_dtype("auto"))
+
+
 @pytest.fixture(autouse=True)
-def _loaded_once(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hand out the models that earlier tests have loaded, and do not wait long for locks."""
-    load = cache(Reader.load)
-    monkeypatch.setattr(rag.assemble, "Embedder", lambda *_, **__: embedder)
-    monkeypatch.setattr(Reader, "load", _READERS.setdefault("load", load))
+def _in_a_hurry(embedder: Embedder, shipped_reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand out the models that are loaded already, where those are asked for; do not wait long for a lock."""
+    load_embedder, load_reader = rag.assemble.Embedder, Reader.load
+    monkeypatch.setattr(
+        rag.assemble,
+        "Embedder",
+        lambda name, **options: embedder if name == CARRIED_MODEL else load_embedder(name, **options),
+    )
+    monkeypatch.setattr(
+        Reader,
+        "load",
+        lambda weights, *rest, **options: (
+            shipped_reader if weights == SHIPPED_WEIGHTS else load_reader(weights, *rest, **options)
+        ),
+    )
     monkeypatch.setattr(rag.assemble, "Database", partial(Database, busy_timeout=0.2))
-
-
-_READERS: dict[str, Callable[..., Reader]] = {}
 
 
 @pytest.fixture
 def settings(sqlite_url: str, tmp_path: Path) -> Settings:
-    """A fresh database with all tables, and small limits."""
-    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=MAX_UPLOAD_BYTES)
+    """A fresh database with all tables."""
+    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000)
 
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Rag]:
-    """The service behind ``client``."""
+    """The service behind ``server``."""
     with Rag(settings) as opened:
         yield opened
 
 
 @pytest.fixture
-def client(service: Rag) -> Iterator[TestClient]:
+def server(service: Rag) -> Iterator[TestClient]:
     """A server without documents."""
-    with TestClient(create_app(service=service)) as opened:
-        yield opened
+    with TestClient(create_app(service=service)) as client:
+        yield client
 
 
 @pytest.fixture
-def upload(client: TestClient) -> Callable[..., Response]:
-    """Upload a file given as its name and its words or bytes."""
+def upload(server: TestClient) -> Callable[..., Response]:
+    """Upload a file given as its name and its words or bytes; further arguments are form fields."""
 
     def send(name: str, content: str | bytes, **fields: object) -> Response:
         data = content.encode() if isinstance(content, str) else content
-        return client.post("/v1/documents", files={"file": (name, data)}, data=fields)
+        return server.post("/v1/documents", files={"file": (name, data)}, data=fields)
 
     return send
 
 
 @pytest.fixture
-def filled(client: TestClient, upload: Callable[..., Response]) -> TestClient:
+def filled(server: TestClient, upload: Callable[..., Response]) -> TestClient:
     """A server with two documents."""
     assert upload("support.md", SUPPORT, tags='{"team": "ops"}').status_code == 201
     assert upload("history.txt", HISTORY, tags=["team=board", "year=1987"], origin="synthetic").status_code == 201
-    return client
+    return server
+
+
+@pytest.fixture
+def check_problem() -> Callable[..., str]:
+    """Check that a response is a problem document, and return its sentence."""
+
+    def check(response: Response, status: int, kind: str) -> str:
+        assert response.status_code == status, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
+        assert set(problem) - {"setting"} == {"type", "title", "status", "detail", "instance", "request_id"}
+        assert (problem["type"], problem["status"]) == (f"urn:rag:problem:{kind}", status)
+        assert problem["instance"] == response.request.url.path
+        assert problem["request_id"] == response.headers["x-request-id"]
+        for trace in ("Traceback", 'File "', "site-packages"):
+            assert trace not in response.text
+        assert ("retry-after" in response.headers) == (status == 503)
+        detail: str = problem["detail"]
+        return detail
+
+    return check

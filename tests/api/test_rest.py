@@ -16,14 +16,14 @@ ROTA = "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answe
 
 @pytest.fixture
 def client(database_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    settings = Settings(database_url=database_url, data_dir=tmp_path / "data", max_upload_bytes=10_000)
+    settings = Settings(database_url=database_url, data_dir=tmp_path / "data", max_upload_bytes=200_000)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture
 def local(sqlite_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    settings = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=10_000)
+    settings = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=200_000)
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
@@ -143,7 +143,7 @@ def test_bad_json_unknown_route_and_wrong_method_are_problems(local: TestClient)
 @pytest.mark.parametrize(
     ("name", "data", "form", "status", "words"),
     [
-        ("big.txt", b"x" * 10_001, {}, 413, "max_upload_bytes"),
+        ("big.txt", b"x" * 200_001, {}, 413, "max_upload_bytes"),
         ("program.exe", b"MZ", {}, 422, ".exe"),
         ("broken.pdf", b"%PDF-1.7 nothing", {}, 422, "damaged"),
         ("empty.txt", b"", {}, 422, "empty"),

@@ -1,6 +1,7 @@
 """Transactions and errors: the same promises on both databases, and one clear sentence when they cannot be kept."""
 
 import sqlite3
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -266,6 +267,12 @@ def test_exhausted_pool_is_reported(sqlite_url: str) -> None:
 def test_unusable_url_is_refused_by_the_name_of_the_setting(url: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=f"database_url .*{words}"):
         Database(url)
+
+
+def test_missing_driver_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(InvalidInput, match=r"needs the Python package psycopg; install grounded-rag\[postgres\]"):
+        Database("postgresql://localhost/rag")
 
 
 @pytest.mark.parametrize("value", ["a\x00b", "half \ud83d of a pair"])

@@ -1,0 +1,51 @@
+"""The OpenAPI document says what the routes really do."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from rag.api.schemas import FeedbackRequest, QuestionRequest, Request, SearchRequest
+
+
+@pytest.fixture
+def document(server: TestClient) -> dict[str, Any]:
+    described: dict[str, Any] = server.get("/openapi.json").json()
+    return described
+
+
+def test_every_reference_leads_to_a_schema(document: dict[str, Any]) -> None:
+    references = {part.split('"')[0] for part in json.dumps(document).split('"$ref": "#/components/schemas/')[1:]}
+    assert "Problem" in references
+    assert references <= set(document["components"]["schemas"])
+
+
+def test_every_route_of_v1_tells_its_problems_in_their_own_media_type(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            errors = {status: told for status, told in operation["responses"].items() if status >= "400"}
+            if path.startswith("/v1/"):
+                assert {"500", "503"} <= set(errors)
+                assert all(list(told["content"]) == ["application/problem+json"] for told in errors.values())
+
+
+def test_operations_have_ids_and_summaries_of_their_own(document: dict[str, Any]) -> None:
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    for key in ("operationId", "summary", "description"):
+        assert len({operation[key] for operation in operations}) == len(operations)
+
+
+@pytest.mark.parametrize("request_type", [QuestionRequest, SearchRequest, FeedbackRequest])
+def test_examples_are_valid_requests(request_type: type[Request]) -> None:
+    examples = request_type.model_json_schema()["examples"]
+    assert examples
+    for example in examples:
+        request_type.model_validate(example)
+
+
+def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    promised = {"id", "question", "collection", "answer", "abstained", "confidence", "citations", "passages", "scores"}
+    assert promised | {"timings_ms", "model", "created_at"} == set(schemas["AnswerResponse"]["properties"])
+    assert {"id", "text", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
