@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rag.cli.output import note
-from rag.cli.state import settings_of
+from rag.cli.state import open_database, settings_of
 
 
 def serve(
@@ -30,6 +30,8 @@ def serve(
             f"Refusing to listen on {address}: anyone who reaches it could read and write everything, as there are no "
             "API keys yet. Listen on 127.0.0.1, or pass --insecure where the network protects the port."
         )
+    with open_database(context):
+        pass  # a server that cannot answer says so now, not at the first question
     app = create_app(settings)
     note(f"serving on http://{address}:{number} (the API is described at /docs)")
     uvicorn.run(app, host=address, port=number, log_level="warning")
