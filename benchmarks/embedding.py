@@ -21,7 +21,7 @@ NUM_RUNS = 5
 def main() -> None:
     """Measure and print."""
     rng = random.Random(0)
-    words = "the retention of records support rota number is kept by team and every answer has its source".split()
+    words = ["the", "retention", "records", "support", "rota", "is", "kept", "by", "team", "every", "answer", "source"]
     texts = [" ".join(rng.choices(words, k=rng.randint(10, 200))) for _ in range(NUM_TEXTS)]
     quiet_model_loading()
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16}
