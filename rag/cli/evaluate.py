@@ -1,14 +1,17 @@
 """``rag evaluate``: questions with known answers, asked through the main path."""
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rag.cli.output import Counter, print_json, print_table
 from rag.cli.state import settings_of
+
+if TYPE_CHECKING:
+    from rag.assemble import Rag
+    from rag.evaluate.corpus import Corpus
 
 app = typer.Typer(help="Measure answers and retrieval on files in SQuAD 1.1 or 2.0 format.", no_args_is_help=True)
 
@@ -41,20 +44,12 @@ def qa(
     """
     from rag.assemble import Rag
     from rag.errors import InvalidInput
-    from rag.evaluate.corpus import build_corpus
     from rag.evaluate.qa import QaEvaluation, QaOptions
 
     if reader_mode not in ("combined", "span", "decoder"):
         raise InvalidInput(f"The reader mode {reader_mode!r} is unknown; it is combined, span or decoder.")
     with Rag(settings_of(context), reader_mode=reader_mode) as service:  # type: ignore[arg-type]
-        with Counter("passages") as counter:
-            corpus = build_corpus(
-                file,
-                ingester=service.ingester,
-                database=service.database,
-                on_progress=lambda progress: counter.show(progress.num_passages),
-            )
-        service.save_index(corpus.collection.name)
+        corpus = _corpus(service, file)
         options = QaOptions(
             top_k=top_k or service.settings.top_k,
             limit=limit,
@@ -81,21 +76,12 @@ def retrieval(
 ) -> None:
     """Search for the file's questions with each leg and with both, and see where the gold paragraph stands."""
     from rag.assemble import Rag
-    from rag.evaluate.corpus import build_corpus
+    from rag.evaluate.corpus import sample_questions
     from rag.evaluate.retrieval import evaluate_retrieval
 
     with Rag(settings_of(context)) as service:
-        with Counter("passages") as counter:
-            corpus = build_corpus(
-                file,
-                ingester=service.ingester,
-                database=service.database,
-                on_progress=lambda progress: counter.show(progress.num_passages),
-            )
-        service.save_index(corpus.collection.name)
-        questions = list(corpus.squad.questions)
-        if limit is not None and limit < len(questions):
-            questions = random.Random(seed).sample(questions, limit)
+        corpus = _corpus(service, file)
+        questions = sample_questions(corpus, limit=limit, seed=seed)
         with Counter("searches", total=3 * len(questions)) as counter:
             metrics = evaluate_retrieval(service.retriever, corpus, questions, on_question=counter.show)
     if as_json:
@@ -109,6 +95,21 @@ def retrieval(
             for mode, figures in metrics.items()
         ],
     )
+
+
+def _corpus(service: "Rag", file: Path) -> "Corpus":
+    """The file's collection, made if it is not there, with its index up to date."""
+    from rag.evaluate.corpus import build_corpus
+
+    with Counter("passages") as counter:
+        corpus = build_corpus(
+            file,
+            ingester=service.ingester,
+            database=service.database,
+            on_progress=lambda progress: counter.show(progress.num_passages),
+        )
+    service.save_index(corpus.collection.name)
+    return corpus
 
 
 def _p50(figures: Mapping[str, Any]) -> float:

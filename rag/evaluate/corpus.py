@@ -1,9 +1,11 @@
 """A SQuAD file's paragraphs as a collection of their own, made once and used by every evaluation of the file."""
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag.errors import InvalidInput
 from rag.ingest.files import bytes_sha256
 from rag.ingest.pipeline import Ingester
 from rag.ingest.report import IngestionProgress
@@ -12,7 +14,7 @@ from rag.records import Document, Section
 from rag.store.collections import Collection, get_collection
 from rag.store.database import Database
 from rag.store.documents import documents_of_file
-from rag.training.squad import SquadFile, load_squad
+from rag.training.squad import SquadFile, SquadQuestion, load_squad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,22 @@ def build_corpus(
         collection=collection,
         document_ids={numbers[document.source]: document.id for document in stored},
     )
+
+
+def sample_questions(corpus: Corpus, *, limit: int | None, seed: int) -> list[SquadQuestion]:
+    """All questions of the file, or ``limit`` of them drawn with ``seed``.
+
+    Raises:
+        InvalidInput: there is no question to ask, or ``limit`` is below 1.
+    """
+    questions = list(corpus.squad.questions)
+    if not questions:
+        raise InvalidInput("The file holds no questions.")
+    if limit is None or limit >= len(questions):
+        return questions
+    if limit < 1:
+        raise InvalidInput("limit must be at least 1.")
+    return random.Random(seed).sample(questions, limit)
 
 
 def _source(file: str, number: int) -> str:

@@ -1,14 +1,12 @@
 """``rag evaluate qa``: ask the questions of a file in SQuAD format through the main path, and compare the answers."""
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rag.answerer import Answerer, AskOptions, Considered
-from rag.errors import InvalidInput
-from rag.evaluate.corpus import Corpus
+from rag.evaluate.corpus import Corpus, sample_questions
 from rag.evaluate.metrics import gold_rank, latency_ms, retrieval_metrics
 from rag.records import Answer
 from rag.retriever import Retriever
@@ -58,7 +56,7 @@ class QaEvaluation:
         """Raises InvalidInput when there is no question to ask."""
         self._database, self._retriever, self._answerer = database, retriever, answerer
         self._corpus, self._options = corpus, options
-        self.questions = _sample(corpus.squad.questions, options)
+        self.questions = sample_questions(corpus, limit=options.limit, seed=options.seed)
 
     def run(self, path: Path, *, on_question: Callable[[int], None]) -> dict[str, Any]:
         """Ask all questions, log the answers apart from those of people, and return the figures."""
@@ -151,16 +149,6 @@ class QaEvaluation:
             "reranked": reranked,
             "model": outcomes[0].answer.model,
         }
-
-
-def _sample(questions: Sequence[SquadQuestion], options: QaOptions) -> list[SquadQuestion]:
-    if not questions:
-        raise InvalidInput("The file holds no questions.")
-    if options.limit is None or options.limit >= len(questions):
-        return list(questions)
-    if options.limit < 1:
-        raise InvalidInput("limit must be at least 1.")
-    return random.Random(options.seed).sample(list(questions), options.limit)
 
 
 def _result(question: SquadQuestion, outcome: _Outcome, *, abstain: bool) -> QuestionResult:
