@@ -213,3 +213,28 @@ def test_unexpected_error_is_one_line_and_a_traceback_only_with_debug(
 def test_help_loads_no_model() -> None:
     code = "import sys; from rag.cli.main import app; assert 'torch' not in sys.modules, 'torch'"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.slow
+def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) -> None:
+    data = []
+    for number in range(8):
+        text = f"House {number} of this street was built in {1900 + number} by the family Smith."
+        qas = [
+            {
+                "id": f"{number}-{asked}",
+                "question": f"{asked} was house {number} built?",
+                "answers": [{"text": answer, "answer_start": text.index(answer)}],
+            }
+            for asked, answer in (("When", str(1900 + number)), ("By whom", "the family Smith"))
+        ]
+        data.append({"title": f"Street {number}", "paragraphs": [{"context": text, "qas": qas * 3}]})
+    path = tmp_path / "houses.json"
+    path.write_text(json.dumps({"data": data}))
+    output, work = tmp_path / "weights", tmp_path / "work"
+    arguments = ["train", "reader", "--data", str(path), "--output", str(output), "--work", str(work), "--steps", "2"]
+    config = rag.json(*arguments)
+    assert config["training"]["num_steps"] == 2
+    assert (output / "reader.safetensors").stat().st_size < 64_000_000
+    assert "reader saved in" in rag(*arguments)  # resumes at the end, calibrates and saves again
+    assert (work / "log.jsonl").read_text().count("\n") == 1

@@ -275,3 +275,24 @@ def _num_documents(service: Rag) -> int:
         except NotFound:
             return 0
         return len(list_documents(session, collection.id, filters={}, limit=1000))
+
+
+def test_folder_that_cannot_be_listed_is_reported_and_the_rest_is_read(
+    local: Rag, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir()
+    real = os.scandir
+
+    def scandir(path: str | Path) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    report = local.ingest(folder)
+    assert [_name(refused.source) for refused in report.refused] == ["closed", "damaged.pdf"]
+    assert "Permission denied" in report.refused[0].reason
+    assert report.num_added == 4
+    with pytest.raises(InvalidInput, match="no file to read"):
+        local.ingest(closed)
