@@ -1,6 +1,7 @@
 """The shape of the code: floors, circles, sizes, names, and who may touch what."""
 
 import ast
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,8 @@ def test_errors_are_caught_by_name(path: Path) -> None:
             caught = ast.unparse(node.type) if node.type else "everything"
             if caught in ("everything", "Exception", "BaseException"):
                 assert _name(path) in MAY_CATCH_ALL, f"{_name(path)}:{node.lineno} catches {caught}"
+
+
+def test_tree_of_the_readme_is_current() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(ROOT / "docs/write_tree.py"))["with_tree"](readme) == readme, "run docs/write_tree.py"

@@ -1,1 +1,1 @@
-"""From files and SQL rows to stored, deduplicated, split and embedded documents."""
+"""From files to stored, deduplicated, split and embedded documents."""
