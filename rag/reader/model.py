@@ -1,7 +1,7 @@
 """The reader's network: encoder, heads, and a decoder that copies or writes.
 
-Fusion-in-Decoder (Izacard and Grave, 2021) with a pointer-generator (See et al., 2017), a start/end head (Devlin et al.,
-2019) and a relevance head.
+Fusion-in-Decoder (Izacard and Grave, 2021) with a pointer-generator (See et al., 2017), a start/end head (Devlin et
+al., 2019) and a relevance head.
 
 Each (question, passage) pair is encoded alone. The heads read the pairs; the decoder attends over all pairs of a
 question at once, and at each step either copies a passage token or writes a vocabulary token.
