@@ -1,5 +1,8 @@
 # Two stages: the first builds a wheel and installs it, the second holds only what runs.
 FROM python:3.11-slim AS build
+# The default build of torch for x86-64 brings several GB of CUDA libraries. To leave them out, name an index of its CPU
+# builds: docker compose build --build-arg PIP_EXTRA_INDEX_URL=…
+ARG PIP_EXTRA_INDEX_URL
 WORKDIR /src
 RUN python -m venv /venv
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
