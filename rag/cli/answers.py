@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from rag.cli.ask import print_answer
-from rag.cli.output import console, print_json, print_table
+from rag.cli.output import console, note, plain, print_json, print_table
 from rag.cli.state import open_database
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
@@ -33,7 +32,8 @@ def list_some(
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Logged answers, newest first: the rows of the SQL view answer_review."""
+    """Logged answers, newest first: the rows of the SQL view answer_review. With --json, all of its columns."""
+    from rag.api.schemas import AnswerListResponse, AnswerSummary
     from rag.store.answer_review import list_answers
 
     with open_database(context) as database, database.read() as session:
@@ -48,10 +48,18 @@ def list_some(
             until=until,
             contains=contains,
             before_id=before,
-            limit=limit,
+            limit=limit + 1,  # one more than is shown tells whether there is a next page
         )
+    rows, more = rows[:limit], len(rows) > limit
     if as_json:
-        print_json({"answers": [asdict(row) for row in rows]})
+        page = AnswerListResponse(
+            answers=[AnswerSummary.from_record(row) for row in rows],
+            next_before_id=rows[-1].answer_id if more else None,
+        )
+        print_json(page.model_dump(mode="json"))
+        return
+    if not rows:
+        note("No answer to show; `rag ask QUESTION` logs one.")
         return
     marks = {1: "up", -1: "down", None: ""}
     print_table(
@@ -83,16 +91,16 @@ def show(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = Fals
         print_json(LoggedAnswerResponse.from_record(logged).model_dump(mode="json"))
         return
     out = console()
-    out.print(Text(logged.answer.question))
+    out.print(plain(logged.answer.question))
     print_answer(logged.answer)
     for hit in logged.answer.passages:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in asdict(hit.scores).items() if value is not None)
-        out.print(Text(f"  passage {hit.passage_id} of {hit.title}: {scores}"))
+        out.print(plain(f"  passage {hit.passage_id} of {hit.title}: {scores}"))
     for name, value in logged.answer.scores.items():
-        out.print(Text(f"  {name}: {value:.3f}"))
+        out.print(plain(f"  {name}: {value:.3f}"))
     for given in logged.feedback:
         words = " · ".join(part for part in (given.comment, given.corrected_answer) if part)
-        out.print(Text(f"  rated {'up' if given.rating > 0 else 'down'} {words}".rstrip()))
+        out.print(plain(f"  rated {'up' if given.rating > 0 else 'down'} {words}".rstrip()))
 
 
 @app.command()
@@ -106,7 +114,8 @@ def rate(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether an answer was good."""
-    from rag.store.answers import add_feedback
+    from rag.api.schemas import FeedbackResponse
+    from rag.store.answers import add_feedback, get_answer
 
     with open_database(context) as database, database.write() as session:
         feedback_id = add_feedback(
@@ -117,8 +126,10 @@ def rate(
             corrected_answer=corrected_answer,
             user_id=user,
         )
+        logged = get_answer(session, answer_id)
     if as_json:
-        print_json({"feedback_id": feedback_id, "answer_id": answer_id, "rating": RATINGS[rating]})
+        given = next(feedback for feedback in logged.feedback if feedback.id == feedback_id)
+        print_json(FeedbackResponse.from_record(given).model_dump(mode="json"))
     else:
         console().print(f"answer {answer_id} rated {rating}")
 

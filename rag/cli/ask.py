@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from rag.cli.output import console, print_json
+from rag.cli.output import console, plain, print_json
 from rag.cli.state import parse_pairs, settings_of
 from rag.cli.wording import place, quote_in_sentence, short_source
 from rag.records import Answer
@@ -45,12 +45,12 @@ def print_answer(answer: Answer) -> None:
         if answer.passages:
             out.print("The closest passages:")
         for hit in answer.passages[:NUM_CLOSEST]:
-            out.print(Text(f"  {hit.title} {place(hit)}".rstrip() + f": {' '.join(hit.text.split())[:160]}"))
+            out.print(plain(f"  {hit.title} {place(hit)}".rstrip() + f": {' '.join(hit.text.split())[:160]}"))
     else:
-        out.print(Text(answer.answer, style="bold"), Text(f"({answer.confidence:.0%} confidence)"))
+        out.print(plain(answer.answer, "bold"), Text(f"({answer.confidence:.0%} confidence)"))
         for number, citation in enumerate(answer.citations, start=1):
             where = ", ".join(part for part in (citation.title, place(citation), short_source(citation.source)) if part)
-            out.print(Text(f"  [{number}] {where}"))
+            out.print(plain(f"  [{number}] {where}"))
             quoted = quote_in_sentence(citation, answer.passages, styled=out.is_terminal)
             out.print(Text.assemble("      ", quoted))
     out.print(Text(f"answer {answer.id} · {answer.timings_ms['total']:.0f} ms · {answer.model}", style="dim"))

@@ -1,11 +1,10 @@
 """``rag documents``."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from rag.cli.output import console, note, print_json, print_table
+from rag.cli.output import console, note, plain, print_json, print_table
 from rag.cli.state import open_database, parse_pairs, settings_of
 from rag.cli.wording import short_source
 
@@ -25,15 +24,23 @@ def list_some(
     as_json: JsonOption = False,
 ) -> None:
     """Documents by id."""
+    from rag.api.schemas import DocumentListResponse, DocumentResponse
     from rag.store.collections import get_collection
     from rag.store.documents import list_documents
 
     filters = parse_pairs(filter_, option="--filter")
     with open_database(context) as database, database.read() as session:
         found = get_collection(session, collection)
-        documents = list_documents(session, found.id, filters=filters, after_id=after, limit=limit)
+        documents = list_documents(session, found.id, filters=filters, after_id=after, limit=limit + 1)
+    documents, more = documents[:limit], len(documents) > limit
     if as_json:
-        print_json({"documents": [asdict(document) for document in documents]})
+        page = DocumentListResponse(
+            documents=[DocumentResponse.from_record(document, collection=collection) for document in documents],
+            next_after_id=documents[-1].id if more else None,
+        )
+        print_json(page.model_dump(mode="json"))
+    elif not documents:
+        note(f"No document of {collection!r} to show; `rag ingest PATH` puts some there.")
     else:
         print_table(
             ["id", "version", "title", "origin", "duplicate of", "source"],
@@ -49,16 +56,19 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """One document with its text."""
+    from rag.api.schemas import DocumentTextResponse
+    from rag.store.collections import get_collection_by_id
     from rag.store.documents import get_document
 
     with open_database(context) as database, database.read() as session:
         found = get_document(session, document_id, version=version)
+        collection = get_collection_by_id(session, found.document.collection_id).name
     if as_json:
-        print_json(asdict(found))
+        print_json(DocumentTextResponse.from_record(found, collection=collection).model_dump(mode="json"))
     else:
         source = short_source(found.document.source)
         note(f"{found.title} · version {found.version} of {found.document.version} · {source}")
-        console().print(found.text, markup=False)
+        console().print(plain(found.text))
 
 
 @app.command()

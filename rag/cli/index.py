@@ -1,52 +1,79 @@
 """``rag index``."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.output import console, print_json, print_table
+from rag.cli.output import console, note, print_json, print_table
 from rag.cli.state import settings_of
+
+if TYPE_CHECKING:
+    from rag.assemble import Rag
+    from rag.store.collections import CollectionSize
 
 app = typer.Typer(help="The search indexes: caches of SQL that can be deleted at any time.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CollectionOption = Annotated[str, typer.Option(help="Which collection.")]
 
 
 @app.command()
 def stats(context: typer.Context, as_json: JsonOption = False) -> None:
-    """What each collection has in SQL and in its index."""
+    """What each collection has in SQL and in its index; no index figures for one of another embedding model."""
     from rag.assemble import Rag
-    from rag.store.collections import list_collections
 
     with Rag(settings_of(context)) as service:
-        with service.database.read() as session:
-            sizes = list_collections(session)
         rows = []
-        for size in sizes:
-            if size.collection.embedding_model != service.embedder.name:
-                continue
-            index = service.indexes.get(size.collection)
-            rows.append(
-                {
-                    "collection": size.collection.name,
-                    "passages_in_sql": size.num_passages,
-                    "passages_in_index": len(index),
-                    "change_id": index.change_id,
-                    "kind": "exact",
-                    "folder": str(index.folder),
-                }
-            )
+        for size in _sizes(service):
+            row: dict[str, Any] = {"collection": size.collection.name, "passages_in_sql": size.num_passages}
+            index = service.indexes.get(size.collection) if _is_open_to(service, size) else None
+            row["passages_in_index"] = len(index) if index is not None else None
+            row["change_id"] = index.change_id if index is not None else None
+            row["kind"] = "exact" if index is not None else None
+            row["folder"] = str(index.folder) if index is not None else None
+            row["bytes"] = _bytes_in(index.folder) if index is not None else None
+            rows.append(row)
     if as_json:
         print_json({"indexes": rows})
-    elif rows:
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        _print_rows(rows)
 
 
 @app.command()
-def rebuild(
-    context: typer.Context,
-    collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
-    as_json: JsonOption = False,
-) -> None:
+def verify(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Check the newest snapshot of each collection, and that its index holds the passages that SQL holds.
+
+    A damaged snapshot is reported, with exit status 1, and rebuilt from SQL. Collections of another embedding model
+    are not checked.
+    """
+    from rag.assemble import Rag
+
+    with Rag(settings_of(context)) as service:
+        # Before any index is opened: opening replaces a damaged snapshot.
+        damage = _damaged_snapshots(service)
+        rows = []
+        for size in _sizes(service):
+            row: dict[str, Any] = {"collection": size.collection.name, "passages_in_sql": size.num_passages}
+            index = service.indexes.get(size.collection) if _is_open_to(service, size) else None
+            row["passages_in_index"] = len(index) if index is not None else None
+            row["problem"] = None
+            if index is not None and index.folder in damage:
+                row["problem"] = f"{damage[index.folder]} It is rebuilt from SQL now."
+            elif index is not None and len(index) != size.num_passages:
+                row["problem"] = "The index does not hold what SQL holds; run `rag index build`."
+            row["good"] = row["problem"] is None if index is not None else None
+            rows.append(row)
+    if as_json:
+        print_json({"indexes": rows})
+    else:
+        _print_rows(rows)
+    if any(row["good"] is False for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(context: typer.Context, collection: CollectionOption = "default", as_json: JsonOption = False) -> None:
     """Build a collection's index anew from SQL; nothing is embedded again."""
     from rag.assemble import Rag
     from rag.store.collections import get_collection
@@ -60,4 +87,47 @@ def rebuild(
     if as_json:
         print_json({"collection": collection, "passages_in_index": num_passages})
     else:
-        console().print(f"{collection}: {num_passages} passages indexed")
+        console().print(f"{collection}: {num_passages} passages indexed", markup=False)
+
+
+app.command("rebuild", hidden=True)(build)
+
+
+def _sizes(service: "Rag") -> "list[CollectionSize]":
+    from rag.store.collections import list_collections
+
+    with service.database.read() as session:
+        return list_collections(session)
+
+
+def _is_open_to(service: "Rag", size: "CollectionSize") -> bool:
+    return size.collection.embedding_model == service.embedder.name
+
+
+def _damaged_snapshots(service: "Rag") -> Mapping[Path, str]:
+    """What is wrong with the newest snapshot, by folder; folders of collections that are gone are looked at too."""
+    from rag.errors import IndexDamaged
+    from rag.index.snapshots import SnapshotFolder, check_snapshot
+
+    damage = {}
+    root = service.settings.index_dir
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        for snapshot in SnapshotFolder(folder).newest()[:1]:
+            try:
+                check_snapshot(snapshot, embedding_model=service.embedder.name, dimension=service.embedder.dimension)
+            except IndexDamaged as error:
+                damage[folder] = str(error)
+    return damage
+
+
+def _bytes_in(folder: Path) -> int:
+    """Snapshots share files by hard links; each counts once."""
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    if rows:
+        print_table([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+    else:
+        note("There is no collection yet; `rag ingest PATH` makes one.")

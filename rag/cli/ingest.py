@@ -1,6 +1,5 @@
 """``rag ingest``."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +27,7 @@ def ingest(
     Unchanged files are skipped, changed ones replace their passages. A file that cannot be read is reported and does
     not stop the run; the exit status is then 3.
     """
+    from rag.api.schemas import IngestionReportResponse
     from rag.assemble import Rag
     from rag.errors import InvalidInput
 
@@ -49,7 +49,7 @@ def ingest(
             ),
         )
     if as_json:
-        print_json({**asdict(report), "passages_per_second": report.passages_per_second})
+        print_json(IngestionReportResponse.from_record(report).model_dump(mode="json"))
     else:
         rows: list[list[str]] = [
             ["added", str(report.num_added)],
@@ -64,6 +64,7 @@ def ingest(
             ["removed", str(report.num_removed)],
             ["passages", str(report.num_passages)],
             ["passages/s", f"{report.passages_per_second:.1f}"],
+            ["seconds", f"{report.seconds:.1f}"],
         ]
         print_table(["dry run" if dry_run else "documents", ""], rows)
     if report.num_refused:

@@ -3,6 +3,7 @@
 Exit status: 0 success, 1 an error, 2 wrong usage, 3 an ingestion that finished but refused some files, 130 interrupted.
 """
 
+import io
 import logging
 import sys
 import traceback
@@ -15,6 +16,8 @@ from rag.cli import answers, ask, collections, db, documents, evaluate, index, i
 from rag.cli.output import note
 from rag.config import load_settings
 from rag.errors import RagError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     help="Ask questions over your own documents, with citations that can be checked.",
@@ -50,8 +53,14 @@ def configure(
 
 def main() -> None:
     """Run the command line and exit. Typer itself answers wrong usage (2) and an interruption (130)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            note("interrupted")
+        raise
     except RagError as error:
         sys.exit(_fail(str(error)))
     except Exception as error:  # noqa: BLE001 - the outermost edge: people get a line, never a traceback

@@ -1,6 +1,7 @@
 """Printing: results on standard output, progress and notes on standard error."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,9 @@ from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 2.0
 """Where there is no terminal, progress is plain lines, and not too many of them."""
+SPEED_SECONDS = 300.0
+"""The time left is told from the speed of so long: a step of training may take several seconds."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def console() -> Console:
@@ -23,12 +27,19 @@ def console() -> Console:
 
 def note(message: str) -> None:
     """A line on standard error, beside the result."""
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(_CONTROLS.sub("\ufffd", message) + "\n")
+
+
+def plain(value: object, style: str = "") -> Text:
+    """A value as it is: never read as markup, and unable to steer the terminal, whoever wrote it."""
+    return Text(_CONTROLS.sub("\ufffd", str(value)), style=style)
 
 
 def print_json(value: object) -> None:
     """One JSON value on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    escaped = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    sys.stdout.write(json.dumps(value, ensure_ascii=escaped, indent=2, default=str) + "\n")
+    sys.stdout.flush()  # a reader that has gone is noticed now, not when the process ends
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -37,7 +48,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(plain("" if cell is None else cell) for cell in row))
     out = Console(highlight=False)
     if not out.is_terminal:
         out = Console(highlight=False, width=200)
@@ -49,7 +60,8 @@ class Counter:
 
     def __init__(self, what: str, *, total: int | None = None) -> None:
         self._what, self._total = what, total
-        self._started = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._first: tuple[int, float] | None = None
         self._progress: Progress | None = None
         err = Console(stderr=True)
         if err.is_terminal:
@@ -57,13 +69,14 @@ class Counter:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:.1f}/s"),
+                TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[current]}"),
+                TextColumn("{task.fields[current]}", markup=False),
                 console=err,
                 transient=True,
+                speed_estimate_period=SPEED_SECONDS,
             )
-            self._task = self._progress.add_task(what, total=total, rate=0.0, current="")
+            self._task = self._progress.add_task(what, total=total, rate="", current="")
 
     def __enter__(self) -> Self:
         if self._progress:
@@ -80,10 +93,17 @@ class Counter:
         """Say how far it is."""
         now = time.monotonic()
         self._total = total if total is not None else self._total
-        rate = num_done / max(now - self._started, 1e-9)
+        rate = self._rate(num_done, now)
         if self._progress:
             self._progress.update(self._task, completed=num_done, total=self._total, rate=rate, current=current[:40])
         elif now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             of = f" of {self._total}" if self._total else ""
-            note(f"{self._what}: {num_done}{of}, {rate:.1f}/s")
+            note(", ".join(part for part in (f"{self._what}: {num_done}{of}", rate, current) if part))
+
+    def _rate(self, num_done: int, now: float) -> str:
+        """The speed since the first report: what a resumed run found done, and loading the models, do not count."""
+        if self._first is None:
+            self._first = (num_done, now)
+        num_before, started = self._first
+        return f"{(num_done - num_before) / (now - started):.1f}/s" if num_done > num_before and now > started else ""

@@ -42,5 +42,6 @@ def search(
         ]
         where = " ".join(part for part in (hit.title, place(hit)) if part)
         also = f" (also in {', '.join(short_source(r.source) for r in hit.also_in)})" if hit.also_in else ""
-        rows.append([str(rank), *scores, where + also, " ".join(hit.text.split())[:SHOWN_CHARS]])
+        near = f" (near duplicate of document {hit.near_duplicate_of})" if hit.near_duplicate_of is not None else ""
+        rows.append([str(rank), *scores, where + near + also, " ".join(hit.text.split())[:SHOWN_CHARS]])
     print_table(["", "keyword", "vector", "fused", "document", "passage"], rows)

@@ -12,7 +12,7 @@ from rag.cli.state import open_database, settings_of
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65_535)] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve anyone who can reach the port: there are no API keys yet.")
     ] = False,
@@ -21,7 +21,7 @@ def serve(
     import uvicorn
 
     from rag.api.app import create_app
-    from rag.errors import InvalidInput
+    from rag.errors import InvalidInput, Unavailable
 
     settings = settings_of(context)
     address, number = host or settings.host, port or settings.port
@@ -34,7 +34,12 @@ def serve(
         pass  # a server that cannot answer says so now, not at the first question
     app = create_app(settings)
     note(f"serving on http://{address}:{number} (the API is described at /docs)")
-    uvicorn.run(app, host=address, port=number, log_level="warning")
+    try:
+        uvicorn.run(app, host=address, port=number, log_level="warning")
+    except SystemExit as ended:  # it exits by itself, with a status that means something else here
+        raise Unavailable(
+            f"Cannot serve on {address}:{number}, for the reason above; choose another --host or --port."
+        ) from ended
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,15 +2,20 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from rag.api.schemas import CollectionListResponse, DocumentListResponse
 from rag.cli.main import app, main
 from rag.errors import RagError
+from rag.store.collections import get_or_create_collection
+from rag.store.database import Database
 
 HANDBOOK = {
     "support.md": "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n",
@@ -35,8 +40,11 @@ class Command:
     def __init__(self, database_url: str, data_dir: Path) -> None:
         self._options = ["--database-url", database_url, "--data-dir", str(data_dir)]
 
+    def invoke(self, *arguments: str) -> Result:
+        return CliRunner().invoke(app, [*self._options, *arguments])
+
     def __call__(self, *arguments: str, status: int = 0) -> str:
-        result = CliRunner().invoke(app, [*self._options, *arguments])
+        result = self.invoke(*arguments)
         if isinstance(result.exception, RagError):
             raise result.exception
         assert result.exit_code == status, (result.output, result.exception)
@@ -113,12 +121,72 @@ def test_documents_collections_and_index(rag: Command, folder: Path) -> None:
     (stats,) = rag.json("index", "stats")["indexes"]
     assert stats["passages_in_sql"] == stats["passages_in_index"] == 1
     assert "default" in rag("index", "stats")
+    assert stats["bytes"] > 0
+    assert rag.json("index", "build")["passages_in_index"] == 1
     assert rag.json("index", "rebuild")["passages_in_index"] == 1
 
 
-def test_nothing_logged_is_an_empty_list(rag: Command) -> None:
-    assert rag.json("answers", "list") == {"answers": []}
+def test_damaged_snapshot_is_reported_once_and_rebuilt(rag: Command, folder: Path) -> None:
+    rag("ingest", str(folder), status=3)
+    assert rag.json("index", "verify")["indexes"][0]["good"] is True
+    (stats,) = rag.json("index", "stats")["indexes"]
+    for vectors in Path(stats["folder"]).glob("*/vectors.faiss"):
+        vectors.write_bytes(b"junk")
+    (damaged,) = rag.json("index", "verify", status=1)["indexes"]
+    assert damaged["good"] is False
+    assert "vectors.faiss" in damaged["problem"]
+    assert damaged["passages_in_index"] == damaged["passages_in_sql"] == 2
+    assert rag.json("index", "verify")["indexes"][0]["problem"] is None
+
+
+def test_index_of_an_emptied_collection_is_verified_too(rag: Command, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_text("The office is closed on Fridays.")
+    rag("ingest", str(path))
+    rag("documents", "delete", "1")
+    (verified,) = rag.json("index", "verify")["indexes"]
+    assert (verified["good"], verified["passages_in_index"]) == (True, 0)
+
+
+def test_nothing_logged_is_an_empty_list_and_a_hint(rag: Command) -> None:
+    assert rag.json("answers", "list") == {"answers": [], "next_before_id": None}
     assert rag.json("collections", "list") == {"collections": []}
+    assert rag.json("index", "stats") == {"indexes": []}
+    for arguments, words in ((["answers", "list"], "rag ask"), (["collections", "list"], "rag ingest")):
+        shown = rag.invoke(*arguments)
+        assert shown.stdout == ""
+        assert words in shown.stderr
+
+
+def test_lists_go_over_the_wire_as_the_api_sends_them(rag: Command, folder: Path) -> None:
+    rag("ingest", str(folder), status=3)
+    page = rag.json("documents", "list", "--limit", "2")
+    DocumentListResponse.model_validate(page)
+    assert [document["id"] for document in page["documents"]] == [1, page["next_after_id"]]
+    rest = rag.json("documents", "list", "--after", str(page["next_after_id"]))
+    assert (len(rest["documents"]), rest["next_after_id"]) == (1, None)
+    CollectionListResponse.model_validate(rag.json("collections", "list"))
+    assert page["documents"][0]["created_at"].endswith("Z")
+
+
+def test_near_duplicates_are_told_apart_in_search(rag: Command, tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(80))
+    for year in (2024, 2025):
+        (tmp_path / f"policy-{year}.txt").write_text(f"{words} The limit of {year} holds.")
+    rag("ingest", str(tmp_path / "policy-2024.txt"), str(tmp_path / "policy-2025.txt"))
+    shown = rag("search", "the limit", "--mode", "keyword")
+    assert "policy-2024" in shown
+    assert "(near duplicate of document 1)" in shown
+
+
+def test_logged_words_cannot_steer_the_terminal(rag: Command, folder: Path) -> None:
+    rag("ingest", str(folder), status=3)
+    rag("ask", "Who keeps \x1b[31mthe rota?")
+    rag("answers", "rate", "1", "down", "--comment", "\x1b]0;title\x07")
+    for arguments in (["answers", "list"], ["answers", "show", "1"]):
+        shown = rag(*arguments)
+        assert "\x1b" not in shown
+        assert "\ufffd" in shown
 
 
 def test_evaluation_prints_the_promised_figures(rag: Command, tmp_path: Path) -> None:
@@ -174,6 +242,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         (["ask"], {}, 2, "Missing argument"),
         (["--database-url", "oracle://x", "db", "upgrade"], {}, 1, "database_url"),
         (["answers", "list"], {"RAG_TOP_K": "many"}, 1, "top_k"),
+        (["serve", "--port", "99999"], {}, 2, "65535"),
     ],
 )
 def test_failures_leave_one_line_and_no_traceback(
@@ -191,6 +260,53 @@ def test_database_is_made_by_upgrade_and_doing_it_again_changes_nothing(tmp_path
         assert json.loads(_run("--data-dir", str(tmp_path), "db", "upgrade", "--json").stdout)["revision"]
     status = json.loads(_run("--data-dir", str(tmp_path), "db", "status", "--json").stdout)
     assert status["current"] == status["head"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_output_does_not_depend_on_what_letters_the_terminal_has(sqlite_url: str, encoding: str) -> None:
+    database = Database(sqlite_url)
+    with database.write() as session:
+        get_or_create_collection(session, "café", embedding_model="m")
+    database.dispose()
+    for options in (["--json"], []):
+        done = _run("--database-url", sqlite_url, "collections", "list", *options, PYTHONIOENCODING=encoding)
+        assert done.returncode == 0, done.stderr
+        shown = json.loads(done.stdout)["collections"][0]["name"] if options else done.stdout
+        assert "café" in shown or (encoding == "ascii" and not options and "caf\\xe9" in shown)
+
+
+def test_reader_of_the_output_may_go(sqlite_url: str) -> None:
+    command = [sys.executable, "-c", "from rag.cli.main import main; main()"]
+    arguments = ["--database-url", sqlite_url, "answers", "list", "--json"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        done = subprocess.run([*command, *arguments], stdout=gone, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_taken_port_is_one_sentence_and_status_1(sqlite_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = _run("--database-url", sqlite_url, "--data-dir", str(tmp_path / "data"), "serve", "--port", port)
+    assert done.returncode == 1
+    assert f"error: Cannot serve on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_interruption_is_status_130_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rag.store.migrate.upgrade", interrupt)
+    monkeypatch.setattr(sys, "argv", ["rag", "--data-dir", str(tmp_path), "db", "upgrade"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_unexpected_error_is_one_line_and_a_traceback_only_with_debug(
