@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from rag.api.name_values import parse_name_values
 from rag.cli.output import console, plain, print_json
-from rag.cli.state import parse_pairs, settings_of
+from rag.cli.state import settings_of
 from rag.cli.wording import place, quote_in_sentence, short_source
 from rag.records import Answer
 
@@ -28,7 +29,7 @@ def ask(
     from rag.api.schemas import AnswerResponse
     from rag.assemble import Rag
 
-    filters = parse_pairs(filter_, option="--filter")
+    filters = parse_name_values(filter_ or [], field="--filter")
     with Rag(settings_of(context)) as service:
         answer = service.ask(question, collection=collection, top_k=top_k, filters=filters, abstain=not no_abstain)
     if as_json:

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from rag.api.name_values import parse_name_values
 from rag.cli.output import console, note, plain, print_json, print_table
-from rag.cli.state import open_database, parse_pairs, settings_of
+from rag.cli.state import open_database, settings_of
 from rag.cli.wording import short_source
 
 app = typer.Typer(help="What is in a collection.", no_args_is_help=True)
@@ -28,7 +29,7 @@ def list_some(
     from rag.store.collections import get_collection
     from rag.store.documents import list_documents
 
-    filters = parse_pairs(filter_, option="--filter")
+    filters = parse_name_values(filter_ or [], field="--filter")
     with open_database(context) as database, database.read() as session:
         found = get_collection(session, collection)
         documents = list_documents(session, found.id, filters=filters, after_id=after, limit=limit + 1)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from rag.api.name_values import parse_name_values
 from rag.cli.output import Counter, print_json, print_table
-from rag.cli.state import parse_pairs, settings_of
+from rag.cli.state import settings_of
 from rag.cli.wording import short_source
 
 REFUSED = 3
@@ -33,7 +34,7 @@ def ingest(
 
     if origin not in ("real", "synthetic"):
         raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
-    tags = parse_pairs(tag, option="--tag")
+    tags = parse_name_values(tag or [], field="--tag")
     with Rag(settings_of(context)) as service, Counter("files") as counter:
         report = service.ingest(
             *paths,

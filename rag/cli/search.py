@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
+from rag.api.name_values import parse_name_values
 from rag.cli.output import print_json, print_table
-from rag.cli.state import parse_pairs, settings_of
+from rag.cli.state import settings_of
 from rag.cli.wording import place, short_source
 
 SHOWN_CHARS = 100
@@ -29,7 +30,7 @@ def search(
 
     if mode not in ("hybrid", "keyword", "vector"):
         raise InvalidInput(f"The mode {mode!r} is unknown; it is hybrid, keyword or vector.")
-    filters = parse_pairs(filter_, option="--filter")
+    filters = parse_name_values(filter_ or [], field="--filter")
     with Rag(settings_of(context)) as service:
         hits = service.search(query, mode=mode, collection=collection, top_k=top_k, filters=filters)  # type: ignore[arg-type]
     if as_json:

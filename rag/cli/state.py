@@ -1,13 +1,12 @@
 """What the global options say, kept in typer's context for the commands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
 from rag.config import Settings
-from rag.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rag.store.database import Database
@@ -18,21 +17,6 @@ def settings_of(context: typer.Context) -> Settings:
     settings = context.obj
     assert isinstance(settings, Settings)
     return settings
-
-
-def parse_pairs(pairs: list[str] | None, *, option: str) -> Mapping[str, str]:
-    """Turn ``k=v`` options into a mapping.
-
-    Raises:
-        InvalidInput: one of them has no ``=``, or nothing before it.
-    """
-    parsed = {}
-    for pair in pairs or []:
-        name, separator, value = pair.partition("=")
-        if not separator or not name:
-            raise InvalidInput(f"{option} {pair!r} is not of the form name=value.")
-        parsed[name] = value
-    return parsed
 
 
 @contextmanager
