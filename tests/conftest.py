@@ -15,7 +15,9 @@ from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
 from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder, quiet_model_loading
+from rag.reader.checkpoint import new_reader
 from rag.reader.input_format import ReaderTokenizer
+from rag.reader.model import ReaderModel
 from rag.store import migrate
 from rag.store.database import Database
 
@@ -152,3 +154,9 @@ def embedder() -> Embedder:
     """The real embedding model."""
     quiet_model_loading()
     return Embedder(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=32)
+
+
+@pytest.fixture
+def tiny_model(tiny_encoder_folder: Path) -> ReaderModel:
+    """A tiny untrained reader: the real code over a small random encoder."""
+    return new_reader(tiny_encoder_folder, num_decoder_layers=2, dropout=0.0, seed=0).eval()

@@ -22,24 +22,33 @@ def reader(
     data: Annotated[Path, typer.Option(help="A training file in SQuAD format.")],
     output: Annotated[Path, typer.Option(help="Folder for the trained weights.")],
     work: Annotated[Path, typer.Option(help="Folder for checkpoints, the log and mined negatives.")] = Path("training"),
-    steps: Annotated[int, typer.Option(help="Optimiser steps of 24 questions.", min=1)] = 2_600,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of 24 questions.", min=1)] = 4_000,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    init: Annotated[
+        Path | None, typer.Option(help="Folder of reader weights to go on from; without it, from the encoder's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train the reader. The same command goes on where a killed run stopped."""
     from dataclasses import asdict
 
-    from rag.index.embedder import CARRIED_MODEL, model_folder
+    from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder
     from rag.training.loop import TrainingConfig, TrainingProgress
     from rag.training.reader import ReaderRun, train_reader
 
+    settings = settings_of(context)
+    embedder = Embedder(
+        CARRIED_MODEL, dtype=choose_dtype(settings.embedding_dtype), batch_size=settings.embedding_batch_size
+    )
     run = ReaderRun(
         data=data,
         folder=work,
         output=output,
         encoder_folder=model_folder(CARRIED_MODEL),
         encoder_name=CARRIED_MODEL,
-        passage_tokens=settings_of(context).passage_tokens,
+        embed=embedder.embed,
+        start_from=init,
+        passage_tokens=settings.passage_tokens,
     )
     with Counter("steps", total=steps) as counter:
 

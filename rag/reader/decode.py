@@ -96,10 +96,9 @@ def score_spans(model: ReaderModel, memory: Memory, spans: Sequence[Span], token
         ids = memory.ids_QS[0, positions]
         input_NT[row, 1 : length + 1], copied_from_NT[row, 1 : length + 1] = ids, positions
         target_NT[row, :length], target_NT[row, length] = ids, tokenizer.end_id
-    repeated = _repeat(memory, N)
-    scores, _ = model.step(input_NT, copied_from_NT, repeated)
-    log_probs_NT = model.token_log_probs(scores, repeated, target_NT.clamp(min=0))
-    totals: list[float] = log_probs_NT.masked_fill(target_NT < 0, 0.0).sum(dim=1).tolist()
+    scores, _ = model.score_targets(input_NT, copied_from_NT, _repeat(memory, N), target_NT)
+    rows = (target_NT >= 0).nonzero()[:, 0]
+    totals: list[float] = torch.zeros(N).index_add_(0, rows, scores).tolist()
     return totals
 
 

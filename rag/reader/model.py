@@ -28,11 +28,16 @@ NEGATIVE = -1e4
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What the encoder and its heads say about P pairs. Logits are float32; masked positions hold ``NEGATIVE``."""
+    """What the encoder and its heads say about P pairs. Logits are float32; masked positions hold ``NEGATIVE``.
+
+    ``start_null_P`` and ``end_null_P`` are the start/end head at the first token: "this passage has no answer".
+    """
 
     states_PLD: Tensor
     start_PL: Tensor
     end_PL: Tensor
+    start_null_P: Tensor
+    end_null_P: Tensor
     relevance_P: Tensor
 
 
@@ -94,9 +99,11 @@ class ReaderModel(nn.Module):
     def encode(self, batch: PairBatch) -> Encoded:
         """Encode pairs, each alone, and read the heads."""
         states_PLD = self.encoder(batch.ids_PL, segments_BT=batch.segments_PL, valid_BT=batch.valid_PL)
-        span_PL2 = self.span(states_PLD).float().masked_fill(~batch.copyable_PL[..., None], NEGATIVE)
+        span_PL2 = self.span(states_PLD).float()
+        start_null_P, end_null_P = span_PL2[:, 0].unbind(-1)
+        start_PL, end_PL = span_PL2.masked_fill(~batch.copyable_PL[..., None], NEGATIVE).unbind(-1)
         relevance_P = self.relevance(states_PLD[:, 0]).float().squeeze(-1)
-        return Encoded(states_PLD, span_PL2[..., 0], span_PL2[..., 1], relevance_P)
+        return Encoded(states_PLD, start_PL, end_PL, start_null_P, end_null_P, relevance_P)
 
     def remember(self, encoded: Encoded, batch: PairBatch, pairs_QG: Tensor) -> Memory:
         """Lay the pairs of each question one after the other.
@@ -149,33 +156,61 @@ class ReaderModel(nn.Module):
             past: the cache that the last call returned.
             num_past: how many positions it holds.
         """
+        h_QTD, grown = self._decode(ids_QT, memory, past=past, num_past=num_past)
+        copy_QTS, write_QT = self._point(h_QTD, copied_from_QT, memory, num_past=num_past)
+        return StepScores(copy_QTS, write_QT[..., None] + self._write(h_QTD)), grown
+
+    def score_targets(
+        self, ids_QT: Tensor, copied_from_QT: Tensor, memory: Memory, targets_QT: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Score given targets, one forward pass for all; targets below 0 are padding.
+
+        The vocabulary, which costs most, is computed for the N real targets alone.
+
+        Returns:
+            log P(target), copying from any place that holds the token and writing it both counted, (N,); and the
+            log-probabilities of copying from each memory position there, (N, S). N runs over rows, then over steps.
+        """
+        h_QTD, _ = self._decode(ids_QT, memory, past=None, num_past=0)
+        copy_QTS, write_QT = self._point(h_QTD, copied_from_QT, memory, num_past=0)
+        real_QT = targets_QT >= 0
+        targets_N = targets_QT[real_QT]
+        rows_N = real_QT.nonzero()[:, 0]
+        copy_NS = copy_QTS[real_QT]
+        written_N = write_QT[real_QT] + self._write(h_QTD[real_QT]).gather(-1, targets_N[:, None]).squeeze(-1)
+        same_NS = memory.ids_QS[rows_N] == targets_N[:, None]
+        copied_N = copy_NS.masked_fill(~same_NS, NEGATIVE).logsumexp(dim=-1)
+        return torch.logaddexp(copied_N, written_N), copy_NS
+
+    def _decode(
+        self, ids_QT: Tensor, memory: Memory, *, past: Sequence[KeyValue] | None, num_past: int
+    ) -> tuple[Tensor, list[KeyValue]]:
         x_QTD = self.encoder.embedding(ids_QT, offset=num_past)
         h_QTD, grown = self.decoder(x_QTD, memory=memory.layers, memory_valid_BS=memory.valid_QS, past=past)
+        return h_QTD, grown
+
+    def _point(
+        self, h_QTD: Tensor, copied_from_QT: Tensor, memory: Memory, *, num_past: int
+    ) -> tuple[Tensor, Tensor]:
+        """log P(copy) + log P(position | copy), (Q, T, S), and log P(write), (Q, T)."""
         gate_QT = self.copy_gate(h_QTD).float().squeeze(-1)
         point_QTS = (self.pointer_query(h_QTD) @ memory.pointer_QSD.transpose(1, 2)).float() / math.sqrt(self.width)
-        first_QT = torch.arange(num_past, num_past + ids_QT.shape[1], device=ids_QT.device)[None, :] == 0
+        T = h_QTD.shape[1]
+        first_T = torch.arange(num_past, num_past + T, device=h_QTD.device) == 0
         copied_QT = copied_from_QT >= 0
         # The first token starts where the start head points; a later one tends to stand right after the last one.
-        point_QTS = point_QTS + self.start_trust * first_QT[..., None] * memory.start_QS[:, None, :]
-        positions_S = torch.arange(point_QTS.shape[2], device=ids_QT.device)
+        point_QTS = point_QTS + self.start_trust * first_T[:, None] * memory.start_QS[:, None, :]
+        positions_S = torch.arange(point_QTS.shape[2], device=h_QTD.device)
         successor_QTS = copied_QT[..., None] & (positions_S == copied_from_QT[..., None] + 1)
         point_QTS = point_QTS + self.successor_trust * successor_QTS
         point_QTS = point_QTS.masked_fill(~memory.copyable_QS[:, None, :], NEGATIVE)
         # Where the end head sees an end, copying stops.
         end_QT = memory.end_QS.gather(1, copied_from_QT.clamp(min=0)) * copied_QT
         gate_QT = gate_QT - self.end_trust * end_QT
-        write_QTV = F.linear(F.gelu(self.write(h_QTD)), self.encoder.embedding.token.weight).float() + self.write_bias
-        return (
-            StepScores(
-                F.logsigmoid(gate_QT)[..., None] + F.log_softmax(point_QTS, dim=-1),
-                F.logsigmoid(-gate_QT)[..., None] + F.log_softmax(write_QTV, dim=-1),
-            ),
-            grown,
-        )
+        return F.logsigmoid(gate_QT)[..., None] + F.log_softmax(point_QTS, dim=-1), F.logsigmoid(-gate_QT)
 
-    def token_log_probs(self, scores: StepScores, memory: Memory, targets_QT: Tensor) -> Tensor:
-        """log P(target) at each step, copying from any place that holds the token and writing it both counted."""
-        same_QTS = memory.ids_QS[:, None, :] == targets_QT[..., None]
-        copied_QT = scores.copy_QTS.masked_fill(~same_QTS, NEGATIVE).logsumexp(dim=-1)
-        written_QT = scores.write_QTV.gather(-1, targets_QT[..., None]).squeeze(-1)
-        return torch.logaddexp(copied_QT, written_QT)
+    def _write(self, h_XD: Tensor) -> Tensor:
+        """log P(token | write) over the vocabulary, for states of any leading shape."""
+        hidden_XD = F.gelu(self.write(h_XD))
+        scores_XV = F.linear(hidden_XD, self.encoder.embedding.token.weight).float() + self.write_bias
+        return F.log_softmax(scores_XV, dim=-1)

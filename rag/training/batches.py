@@ -1,4 +1,8 @@
-"""Batches of the reader: a fixed number of questions of like length, some with a passage that misleads."""
+"""Batches of the reader: a fixed number of questions of like length, some with passages that mislead.
+
+Two kinds of passages mislead. Some are others, found for the question by search; some are the question's own, where
+either the question was changed so that the passage does not answer it, or the answer was taken out of the passage.
+"""
 
 import random
 from collections.abc import Sequence
@@ -9,26 +13,34 @@ from torch import Tensor
 
 from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer, bucket_length
 from rag.training.examples import ReaderExamples
+from rag.training.unanswerable import change_question, without_answer
 
-RANDOM_NEGATIVE_SHARE = 0.25
-"""Share of the misleading passages drawn at random: the reader must also know what is plainly about other things."""
+RANDOM_NEGATIVE_SHARE = 0.15
+"""Share of the other passages drawn at random: the reader must also know what is plainly about other things."""
+CHANGED_QUESTION_SHARE = 0.75
+"""Share of the near misses in which the question is changed; in the rest the passage is."""
+NO_CONTEXT_SHARE = 0.15
+"""Share of the pairs without the line of title and headings: not every document has a telling one."""
+NO_MARK_SHARE = 0.15
+"""Share of the questions without their question mark: people leave it out."""
 CHUNK_BATCHES = 64
 """Lengths are sorted within this many batches: enough to save padding, few enough to stay random."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderBatch:
-    """P pairs of Q questions and what is right about them.
+    """P pairs of Q questions and what is right about them; the first Q pairs are those with the answers.
 
-    ``pairs_QG`` as in ``ReaderModel.remember``. ``first_Q``/``last_Q`` are memory positions of the answer. The
-    targets hold the answer's tokens and the end token, padded with -1; ``position_QT`` where each stands, else -1.
+    ``pairs_QG`` as in ``ReaderModel.remember``, the right pair first. ``first_P``/``last_P`` are the answer's
+    positions in its pair, 0 (the first token) where there is none. The targets hold the answer's tokens and the end
+    token, padded with -1; ``position_QT`` where each stands, else -1.
     """
 
     pairs: PairBatch
     pairs_QG: Tensor
     relevant_P: Tensor
-    first_Q: Tensor
-    last_Q: Tensor
+    first_P: Tensor
+    last_P: Tensor
     input_QT: Tensor
     copied_from_QT: Tensor
     target_QT: Tensor
@@ -56,37 +68,61 @@ def make_batch(
     questions: Sequence[int],
     *,
     num_negatives: int,
+    num_near_misses: int,
     max_answer_tokens: int,
     rng: random.Random,
     tokenizer: ReaderTokenizer,
 ) -> ReaderBatch:
-    """Put questions, their passages and ``num_negatives`` misleading passages into tensors."""
-    pairs: list[ReaderPair] = [examples.pair(q, examples.questions[q].passage) for q in questions]
+    """Put questions, their passages and passages that mislead into tensors."""
+    pairs = [_right_pair(examples, q, rng) for q in questions]
     spans = []
     for pair, q in zip(pairs, questions, strict=True):
         asked = examples.questions[q]
         spans.append(pair.token_span(asked.answer_start, asked.answer_end) or (pair.passage_start, pair.passage_start))
+    targets = _targets(pairs, spans, tokenizer=tokenizer, max_answer_tokens=max_answer_tokens)
     Q = len(questions)
     pairs_QG = torch.full((Q, 2), -1, dtype=torch.long)
     pairs_QG[:, 0] = torch.arange(Q)
     longest = bucket_length(max(len(pair.ids) for pair in pairs))
     for row in rng.sample(range(Q), num_negatives):
-        passage = _misleading(examples, negatives[questions[row]], questions[row], longest=longest, rng=rng)
+        passage = _other_passage(examples, negatives[questions[row]], questions[row], longest=longest, rng=rng)
         pairs_QG[row, 1] = len(pairs)
-        pairs.append(examples.pair(questions[row], passage))
+        pairs.append(examples.pair(questions[row], passage, with_context=rng.random() >= NO_CONTEXT_SHARE))
+    for row in rng.sample(range(Q), num_near_misses):
+        near_miss = _near_miss(examples, questions[row], rng)
+        if near_miss is not None and len(near_miss.ids) <= longest:
+            pairs.append(near_miss)
     relevant_P = torch.zeros(len(pairs))
     relevant_P[:Q] = 1.0
-    return ReaderBatch(
-        pairs=tokenizer.batch(pairs),
-        pairs_QG=pairs_QG,
-        relevant_P=relevant_P,
-        first_Q=torch.tensor([first for first, _ in spans]),
-        last_Q=torch.tensor([last for _, last in spans]),
-        **_targets(pairs[:Q], spans, tokenizer=tokenizer, max_answer_tokens=max_answer_tokens),
-    )
+    borders_P2 = torch.zeros(len(pairs), 2, dtype=torch.long)
+    borders_P2[:Q] = torch.tensor(spans)
+    first_P, last_P = borders_P2.unbind(1)
+    return ReaderBatch(tokenizer.batch(pairs), pairs_QG, relevant_P, first_P, last_P, **targets)
 
 
-def _misleading(
+def _right_pair(examples: ReaderExamples, question: int, rng: random.Random) -> ReaderPair:
+    asked = examples.questions[question]
+    plain = asked.question.rstrip("? ") if rng.random() < NO_MARK_SHARE else None
+    return examples.pair(question, asked.passage, asked=plain, with_context=rng.random() >= NO_CONTEXT_SHARE)
+
+
+def _near_miss(examples: ReaderExamples, question: int, rng: random.Random) -> ReaderPair | None:
+    """The question with its own passage, one of them changed so that they no longer fit; None if that fails."""
+    asked = examples.questions[question]
+    text = examples.passages[asked.passage].text
+    answer = text[asked.answer_start : asked.answer_end]
+    with_context = rng.random() >= NO_CONTEXT_SHARE
+    if rng.random() < CHANGED_QUESTION_SHARE:
+        changed = change_question(asked.question, text, answer, rng)
+        if changed is not None:
+            if rng.random() < NO_MARK_SHARE:
+                changed = changed.rstrip("? ")
+            return examples.pair(question, asked.passage, asked=changed, with_context=with_context)
+    rest = without_answer(text, answer)
+    return None if rest is None else examples.pair(question, asked.passage, text=rest, with_context=with_context)
+
+
+def _other_passage(
     examples: ReaderExamples, hard: Sequence[int], question: int, *, longest: int, rng: random.Random
 ) -> int:
     """A passage that does not hold the answer, and rather one that does not lengthen the whole batch."""

@@ -18,7 +18,8 @@ from rag.reader.decode import Candidate, find_candidates
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.text.normalize_answer import f1
-from rag.training.examples import ReaderExamples, keyword_index_of
+from rag.training.examples import ReaderExamples
+from rag.training.hard_negatives import keyword_index_of
 
 NUM_PASSAGES = 8
 """As many as an answer reads by default: how sharp the scores are depends on it."""

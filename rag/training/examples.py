@@ -1,28 +1,16 @@
-"""Training examples of the reader: questions with their passages, tokenized once, and hard negatives for each.
+"""Training examples of the reader: questions with their passages, tokenized once."""
 
-Hard negatives are passages that keyword search ranks high for the question and that do not hold the answer: what
-the reader will meet in use. They are mined once and stored beside the other training files.
-"""
-
-import hashlib
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tokenizers import Encoding
 
-from rag.index.keyword import KeywordEntry, KeywordIndex
 from rag.reader.input_format import ReaderPair, ReaderTokenizer
 from rag.records import Section
 from rag.text.context import context_line
-from rag.text.normalize_answer import normalize_answer
 from rag.text.split import split_passages
 from rag.training.squad import SquadFile
-
-NUM_HARD_NEGATIVES = 8
-NUM_SEARCHED = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +79,21 @@ class ReaderExamples:
                 return
         self.num_skipped += 1
 
-    def pair(self, question: int, passage: int) -> ReaderPair:
-        """The tokens of a question with any passage."""
+    def pair(
+        self,
+        question: int,
+        passage: int,
+        *,
+        asked: str | None = None,
+        text: str | None = None,
+        with_context: bool = True,
+    ) -> ReaderPair:
+        """The tokens of a question with any passage; ``asked`` and ``text`` stand in for their words."""
         return self._tokenizer.pair(
-            self._question_tokens[question].ids,
-            self._context_tokens[passage].ids,
-            self._passage_tokens[passage],
-            self.passages[passage].text,
+            self._question_tokens[question].ids if asked is None else self._tokenizer.encode([asked])[0].ids,
+            self._context_tokens[passage].ids if with_context else (),
+            self._passage_tokens[passage] if text is None else self._tokenizer.encode([text])[0],
+            self.passages[passage].text if text is None else text,
         )
 
     def length(self, question: int, passage: int) -> int:
@@ -128,40 +124,3 @@ def _only(squad: SquadFile, titles: set[str]) -> SquadFile:
             type(q)(id=q.id, question=q.question, paragraph=new[q.paragraph], answers=q.answers) for q in questions
         ),
     )
-
-
-def keyword_index_of(examples: ReaderExamples) -> KeywordIndex:
-    """A keyword index in memory over the examples' passages; passage ids are their places in the list."""
-    index = KeywordIndex()
-    index.apply(
-        add=(
-            KeywordEntry(passage_id=i, document_id=p.paragraph, context=p.title, text=p.text)
-            for i, p in enumerate(examples.passages)
-        )
-    )
-    return index
-
-
-def mine_hard_negatives(examples: ReaderExamples, folder: Path) -> list[list[int]]:
-    """For each question up to ``NUM_HARD_NEGATIVES`` misleading passages, best ranked first; stored in ``folder``."""
-    identity = json.dumps([len(examples.passages), [(q.question, q.passage) for q in examples.questions]])
-    path = folder / f"hard-negatives-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
-    if path.is_file():
-        stored: list[list[int]] = json.loads(path.read_text(encoding="utf-8"))
-        return stored
-    index = keyword_index_of(examples)
-    normalized = [f" {normalize_answer(p.text)} " for p in examples.passages]
-    negatives = []
-    for asked in examples.questions:
-        answers = [f" {normalize_answer(a)} " for a in asked.answers]
-        found = [i for i, _ in index.search(asked.question, limit=NUM_SEARCHED)]
-        negatives.append(
-            [i for i in found if i != asked.passage and not any(a in normalized[i] for a in answers)][
-                :NUM_HARD_NEGATIVES
-            ]
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(negatives), encoding="utf-8")
-    temporary.replace(path)
-    return negatives

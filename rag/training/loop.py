@@ -32,12 +32,14 @@ class TrainingConfig:
     num_steps: int
     seed: int = 1
     num_questions: int = 24
-    num_negatives: int = 8
+    num_negatives: int = 10
+    num_near_misses: int = 8
     max_answer_tokens: int = 31
     encoder_rate: float = 1e-4
     new_rate: float = 3e-4
     weight_decay: float = 0.01
-    warmup_share: float = 0.06
+    num_warmup: int = 150
+    decay_share: float = 0.4
     clip_norm: float = 1.0
     checkpoint_every: int = 200
     report_every: int = 20
@@ -57,11 +59,13 @@ class TrainingProgress:
 
 
 def rate_at(step: int, config: TrainingConfig) -> float:
-    """The share of the peak rate at a step: linear warm-up, then linear decay to zero."""
-    warmup = max(1, round(config.warmup_share * config.num_steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return max(0.0, (config.num_steps - step) / max(1, config.num_steps - warmup))
+    """The share of the peak rate at a step: linear warm-up, a constant stretch, linear decay to zero.
+
+    The warmup-stable-decay schedule (Hu et al., 2024, MiniCPM): until the decay begins, no step depends on how many
+    there will be, so a run can be made longer or shorter.
+    """
+    decay = max(1.0, config.decay_share * config.num_steps)
+    return max(0.0, min(1.0, (step + 1) / config.num_warmup, (config.num_steps - step) / decay))
 
 
 class ReaderTrainer:
@@ -178,6 +182,7 @@ class ReaderTrainer:
             self._negatives,
             self._batches[1][step % per_epoch],
             num_negatives=config.num_negatives,
+            num_near_misses=config.num_near_misses,
             max_answer_tokens=config.max_answer_tokens,
             rng=random.Random(f"{config.seed}/{step}"),
             tokenizer=self._tokenizer,

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rag.reader.model import ReaderModel
+from rag.reader.model import NEGATIVE, Encoded, Memory, ReaderModel
 from rag.training.batches import ReaderBatch
 
-RELEVANCE_WEIGHT = 0.5
 POSITION_WEIGHT = 0.5
 
 
@@ -24,33 +24,53 @@ class ReaderLosses:
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.span + self.token + POSITION_WEIGHT * self.position + RELEVANCE_WEIGHT * self.relevance
+        return self.span + self.token + POSITION_WEIGHT * self.position + self.relevance
 
 
 def reader_losses(model: ReaderModel, batch: ReaderBatch) -> ReaderLosses:
     """Run the model on a batch.
 
-    - span: the answer's borders among all positions of all passages of the question, normalised together
-      (shared normalisation: Clark and Gardner, 2018);
+    - span: the answer's borders, found twice over: among all positions of all passages of the question, normalised
+      together (Clark and Gardner, 2018), and in each passage alone, where "no answer" is one of the positions
+      (Devlin et al., 2019, section 4.3);
     - token: the answer's tokens, copied from anywhere or written (the pointer-generator's own loss);
     - position: the answer's tokens copied from where they stand, which teaches the pointer sooner than token alone;
-    - relevance: does this passage hold the answer.
+    - relevance: does this passage hold the answer, and does it more likely than the question's other passages.
     """
     encoded = model.encode(batch.pairs)
     memory = model.remember(encoded, batch.pairs, batch.pairs_QG)
-    absent_QS = ~memory.copyable_QS
-    start_QS = memory.start_QS.masked_fill(absent_QS, -1e4)
-    end_QS = memory.end_QS.masked_fill(absent_QS, -1e4)
-    span = (F.cross_entropy(start_QS, batch.first_Q) + F.cross_entropy(end_QS, batch.last_Q)) / 2
-
-    scores, _ = model.step(batch.input_QT, batch.copied_from_QT, memory)
-    real_QT = batch.target_QT >= 0
-    token_QT = model.token_log_probs(scores, memory, batch.target_QT.clamp(min=0))
-    copied_QT = batch.position_QT >= 0
-    position_QT = scores.copy_QTS.gather(-1, batch.position_QT.clamp(min=0)[..., None]).squeeze(-1)
+    token_N, copy_NS = model.score_targets(batch.input_QT, batch.copied_from_QT, memory, batch.target_QT)
+    position_N = batch.position_QT[batch.target_QT >= 0]
+    copied_N = position_N >= 0
+    position = copy_NS.gather(-1, position_N.clamp(min=0)[:, None]).squeeze(-1)[copied_N]
     return ReaderLosses(
-        span=span,
-        token=-token_QT[real_QT].mean(),
-        position=-position_QT[copied_QT].mean(),
-        relevance=F.binary_cross_entropy_with_logits(encoded.relevance_P, batch.relevant_P),
+        span=(_span_among_all(memory, batch) + _span_in_each(encoded, batch)) / 2,
+        token=-token_N.mean(),
+        position=-position.mean(),
+        relevance=_relevance(encoded, batch),
     )
+
+
+def _span_among_all(memory: Memory, batch: ReaderBatch) -> Tensor:
+    # The right passage is the first of each question's, so that places in it are places in the memory.
+    Q = memory.start_QS.shape[0]
+    absent_QS = ~memory.copyable_QS
+    start = F.cross_entropy(memory.start_QS.masked_fill(absent_QS, NEGATIVE), batch.first_P[:Q])
+    end = F.cross_entropy(memory.end_QS.masked_fill(absent_QS, NEGATIVE), batch.last_P[:Q])
+    return (start + end) / 2
+
+
+def _span_in_each(encoded: Encoded, batch: ReaderBatch) -> Tensor:
+    start_PL = torch.cat([encoded.start_null_P[:, None], encoded.start_PL[:, 1:]], dim=1)
+    end_PL = torch.cat([encoded.end_null_P[:, None], encoded.end_PL[:, 1:]], dim=1)
+    return (F.cross_entropy(start_PL, batch.first_P) + F.cross_entropy(end_PL, batch.last_P)) / 2
+
+
+def _relevance(encoded: Encoded, batch: ReaderBatch) -> Tensor:
+    each = F.binary_cross_entropy_with_logits(encoded.relevance_P, batch.relevant_P)
+    rivals_QG = batch.pairs_QG[(batch.pairs_QG >= 0).sum(dim=1) > 1]
+    if not len(rivals_QG):
+        return each
+    scores_QG = encoded.relevance_P[rivals_QG.clamp(min=0)].masked_fill(rivals_QG < 0, NEGATIVE)
+    among = F.cross_entropy(scores_QG, torch.zeros(len(scores_QG), dtype=torch.long, device=scores_QG.device))
+    return each + among / 2

@@ -13,7 +13,7 @@ def _encoded(tokenizer: ReaderTokenizer, seed: int):
     generator = torch.Generator().manual_seed(seed)
     shape = batch.ids_PL.shape
     start, end = (torch.randn(shape, generator=generator).masked_fill(~batch.copyable_PL, NEGATIVE) for _ in range(2))
-    return batch, Encoded(torch.zeros(*shape, 1), start, end, torch.zeros(shape[0]))
+    return batch, Encoded(torch.zeros(*shape, 1), start, end, *torch.zeros(3, shape[0]))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -103,7 +103,7 @@ def test_no_span_crosses_a_blank_line(tokenizer: ReaderTokenizer) -> None:
     batch = tokenizer.batch(pairs)
     shape = batch.ids_PL.shape
     flat = torch.zeros(shape).masked_fill(~batch.copyable_PL, NEGATIVE)
-    proposed = propose_spans(Encoded(torch.zeros(*shape, 1), flat, flat, torch.zeros(1)), batch, num=200)
+    proposed = propose_spans(Encoded(torch.zeros(*shape, 1), flat, flat, *torch.zeros(3, 1)), batch, num=200)
     quotes = [text[slice(*pairs[0].char_span(span.first, span.last))] for span, _ in proposed]
     assert "Nothing is lost" in quotes
     assert "SQL is the truth." in quotes

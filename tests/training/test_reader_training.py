@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from rag.errors import InvalidInput
 from rag.reader.checkpoint import load_config, load_reader, new_reader
 from rag.reader.input_format import ReaderTokenizer
-from rag.training.examples import ReaderExamples, mine_hard_negatives, split_by_article
+from rag.training.examples import ReaderExamples, split_by_article
+from rag.training.hard_negatives import mine_hard_negatives
 from rag.training.loop import ReaderTrainer, TrainingConfig, TrainingProgress, rate_at
-from rag.training.reader import ReaderRun, train_reader
+from rag.training.reader import HELD_SEED, ReaderRun, train_reader
 from rag.training.squad import SquadFile, load_squad
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey"]
@@ -46,15 +50,20 @@ def squad_path(tmp_path: Path) -> Path:
     return path
 
 
-CONFIG = TrainingConfig(
-    num_steps=12, num_questions=6, num_negatives=2, checkpoint_every=5, report_every=4, encoder_rate=1e-3, new_rate=1e-2
-)
+SMALL = {"num_questions": 6, "num_negatives": 2, "num_near_misses": 2, "num_warmup": 2}
+CONFIG = TrainingConfig(**SMALL, num_steps=12, checkpoint_every=5, report_every=4, encoder_rate=1e-3, new_rate=1e-2)
+
+
+def embed(texts: Sequence[str]) -> NDArray[np.float16]:
+    """Unit vectors of letter counts: near where the words are alike."""
+    counts = np.array([[text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts])
+    return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float16)
 
 
 def _trainer(squad: SquadFile, folder: Path, encoder: Path, config: TrainingConfig = CONFIG) -> ReaderTrainer:
     tokenizer = ReaderTokenizer.load(encoder)
     examples = ReaderExamples(squad, tokenizer, max_tokens=200)
-    negatives = mine_hard_negatives(examples, folder)
+    negatives = mine_hard_negatives(examples, embed, folder)
     model = new_reader(encoder, num_decoder_layers=1, dropout=0.1, seed=config.seed)
     return ReaderTrainer(model, tokenizer, examples, negatives, config=config, folder=folder)
 
@@ -92,11 +101,12 @@ def test_killed_process_resumes_from_its_checkpoint(
     squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path
 ) -> None:
     script = (
-        "import sys; from pathlib import Path; from rag.training.reader import ReaderRun, train_reader;"
-        "from rag.training.loop import TrainingConfig;"
+        "import sys; import numpy as np; from pathlib import Path; from rag.training.reader import ReaderRun,"
+        "train_reader; from rag.training.loop import TrainingConfig;"
         "train_reader(ReaderRun(data=Path(sys.argv[1]), folder=Path(sys.argv[2]), output=Path(sys.argv[2])/'out',"
-        "encoder_folder=Path(sys.argv[3]), encoder_name='tiny', num_decoder_layers=1, held_share=0.25),"
-        "TrainingConfig(num_steps=100000, num_questions=6, num_negatives=2, checkpoint_every=5),"
+        "encoder_folder=Path(sys.argv[3]), encoder_name='tiny',"
+        "embed=lambda texts: np.ones((len(texts), 2)), num_decoder_layers=1, held_share=0.25),"
+        "TrainingConfig(num_steps=100000, num_questions=6, num_negatives=2, num_near_misses=2, checkpoint_every=5),"
         "on_progress=lambda p: None, on_stage=lambda s: None)"
     )
     folder = tmp_path / "run"
@@ -110,8 +120,8 @@ def test_killed_process_resumes_from_its_checkpoint(
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    config = TrainingConfig(num_steps=100000, num_questions=6, num_negatives=2, checkpoint_every=5)
-    train, _ = split_by_article(load_squad(squad_path), share=0.25, seed=config.seed)
+    config = TrainingConfig(num_steps=100000, num_questions=6, num_negatives=2, num_near_misses=2, checkpoint_every=5)
+    train, _ = split_by_article(load_squad(squad_path), share=0.25, seed=HELD_SEED)
     resumed = _trainer(train, folder, tiny_encoder_folder, config)
     assert resumed.resume() > 0
     assert resumed.step % 5 == 0
@@ -128,12 +138,11 @@ def test_training_learns_calibrates_and_saves_a_reader_that_loads(
         output=tmp_path / "weights",
         encoder_folder=tiny_encoder_folder,
         encoder_name="tiny",
+        embed=embed,
         num_decoder_layers=1,
         held_share=0.25,
     )
-    config = TrainingConfig(
-        num_steps=60, num_questions=6, num_negatives=2, report_every=20, encoder_rate=1e-3, new_rate=1e-2
-    )
+    config = TrainingConfig(**SMALL, num_steps=60, report_every=20, encoder_rate=1e-3, new_rate=1e-2)
     saved = train_reader(run, config, on_progress=seen.append, on_stage=stages.append)
     assert seen[-1].token < seen[0].token * 0.7
     assert seen[-1].span < seen[0].span * 0.7
@@ -149,7 +158,7 @@ def test_checkpoint_of_a_run_with_other_settings_is_refused(
     squad = load_squad(squad_path)
     trainer = _trainer(squad, tmp_path, tiny_encoder_folder)
     trainer.save()
-    other = TrainingConfig(num_steps=12, num_questions=6, num_negatives=2, seed=2)
+    other = TrainingConfig(**SMALL, num_steps=12, seed=2)
     with pytest.raises(InvalidInput, match="other settings"):
         _trainer(squad, tmp_path, tiny_encoder_folder, other).resume()
 
@@ -158,14 +167,14 @@ def test_hard_negatives_do_not_hold_the_answer_and_are_stored(
     squad_path: Path, tmp_path: Path, tokenizer: ReaderTokenizer
 ) -> None:
     examples = ReaderExamples(load_squad(squad_path), tokenizer, max_tokens=200)
-    negatives = mine_hard_negatives(examples, tmp_path)
+    negatives = mine_hard_negatives(examples, embed, tmp_path)
     for question, found in zip(examples.questions, negatives, strict=True):
         assert found
         assert question.passage not in found
         assert all(answer not in examples.passages[i].text for answer in question.answers for i in found)
     (stored,) = tmp_path.glob("hard-negatives-*.json")
     stored.write_text(json.dumps([[0]]))
-    assert mine_hard_negatives(examples, tmp_path) == [[0]]
+    assert mine_hard_negatives(examples, embed, tmp_path) == [[0]]
 
 
 def test_articles_kept_back_share_no_title_with_the_rest(squad_path: Path) -> None:
@@ -182,13 +191,18 @@ def test_too_few_questions_are_refused(squad_path: Path, tmp_path: Path, tiny_en
         _trainer(load_squad(squad_path), tmp_path, tiny_encoder_folder, TrainingConfig(num_steps=1, num_questions=99))
 
 
-def test_rate_warms_up_and_decays_to_zero() -> None:
-    config = TrainingConfig(num_steps=100, warmup_share=0.1)
+def test_rate_warms_up_stays_and_decays_to_zero() -> None:
+    config = TrainingConfig(num_steps=100, num_warmup=10, decay_share=0.4)
     rates = [rate_at(step, config) for step in range(101)]
-    assert rates[:10] == sorted(rates[:10])
-    assert max(rates) == 1.0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[:10] == sorted(set(rates[:10]))
+    assert set(rates[9:61]) == {1.0}
+    assert rates[60:] == sorted(set(rates[60:]), reverse=True)
     assert rates[100] == 0.0
+
+
+def test_rate_before_the_decay_does_not_depend_on_the_length_of_the_run() -> None:
+    short, long = (TrainingConfig(num_steps=steps, num_warmup=10) for steps in (100, 300))
+    assert [rate_at(step, short) for step in range(60)] == [rate_at(step, long) for step in range(60)]
 
 
 @pytest.mark.parametrize(

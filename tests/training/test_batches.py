@@ -1,0 +1,126 @@
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from rag.reader.input_format import ReaderTokenizer
+from rag.reader.model import ReaderModel
+from rag.training.batches import ReaderBatch, make_batch, plan_batches
+from rag.training.examples import ReaderExamples
+from rag.training.objective import reader_losses
+from rag.training.squad import SquadFile, SquadParagraph, SquadQuestion
+
+TOWNS = {"Lund": "Anna", "Malmo": "Karl", "Umea": "Nils", "Gavle": "Olga", "Boras": "Rolf", "Vaxjo": "Elsa"}
+
+
+@pytest.fixture
+def examples(tokenizer: ReaderTokenizer) -> ReaderExamples:
+    texts = [
+        f"The bakery of {town} was opened by {name} in 19{20 + i}. It burnt down in 19{50 + i}. Nobody was hurt. "
+        f"A school stands there today."
+        for i, (town, name) in enumerate(TOWNS.items())
+    ]
+    return ReaderExamples(
+        SquadFile(
+            paragraphs=tuple(SquadParagraph(title=town, text=text) for town, text in zip(TOWNS, texts, strict=True)),
+            questions=tuple(
+                SquadQuestion(
+                    id=str(i),
+                    question=f"Who opened the bakery of {town}?",
+                    paragraph=i,
+                    answers=((name, texts[i].index(name)),),
+                )
+                for i, (town, name) in enumerate(TOWNS.items())
+            ),
+        ),
+        tokenizer,
+        max_tokens=200,
+    )
+
+
+def _batch(examples: ReaderExamples, tokenizer: ReaderTokenizer, *, seed: int = 0) -> ReaderBatch:
+    negatives = [[(i + 1) % len(TOWNS)] for i in range(len(TOWNS))]
+    return make_batch(
+        examples,
+        negatives,
+        range(len(TOWNS)),
+        num_negatives=3,
+        num_near_misses=4,
+        max_answer_tokens=31,
+        rng=random.Random(seed),
+        tokenizer=tokenizer,
+    )
+
+
+def test_only_the_right_pairs_are_relevant_and_have_an_answer(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer
+) -> None:
+    batch = _batch(examples, tokenizer)
+    Q = len(TOWNS)
+    assert len(batch.relevant_P) == Q + 3 + 4
+    assert batch.relevant_P.tolist() == [1.0] * Q + [0.0] * 7
+    assert (batch.first_P[Q:] == 0).all()
+    for row, name in enumerate(TOWNS.values()):
+        answer = batch.pairs.ids_PL[row, batch.first_P[row] : batch.last_P[row] + 1].tolist()
+        assert answer == tokenizer.encode([name])[0].ids
+
+
+def test_near_misses_are_not_rivals_in_the_memory(examples: ReaderExamples, tokenizer: ReaderTokenizer) -> None:
+    batch = _batch(examples, tokenizer)
+    rivals = batch.pairs_QG[:, 1]
+    assert sorted(rivals[rivals >= 0].tolist()) == [6, 7, 8]
+    assert batch.pairs_QG[:, 0].tolist() == list(range(6))
+
+
+def test_a_batch_is_a_function_of_its_seed(examples: ReaderExamples, tokenizer: ReaderTokenizer) -> None:
+    one, same, other = (_batch(examples, tokenizer, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.pairs.ids_PL, same.pairs.ids_PL)
+    assert one.pairs.ids_PL.shape != other.pairs.ids_PL.shape or not torch.equal(one.pairs.ids_PL, other.pairs.ids_PL)
+
+
+def test_every_question_is_planned_once_an_epoch(examples: ReaderExamples) -> None:
+    epochs = [plan_batches(examples, num_questions=2, seed=1, epoch=epoch) for epoch in range(2)]
+    assert all(sorted(sum(batches, [])) == list(range(6)) for batches in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_losses_fall_to_none_only_where_the_model_is_right(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer, tiny_model: ReaderModel
+) -> None:
+    model = tiny_model.train()
+    batch = _batch(examples, tokenizer)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=5e-3)
+    totals = []
+    for _ in range(160):
+        losses = reader_losses(model, batch)
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        totals.append(float(losses.total.detach()))
+    assert totals[-1] < 0.3 * totals[0]
+    with torch.no_grad():
+        encoded = model.eval().encode(batch.pairs)
+    assert (encoded.relevance_P[:6] > 0).all()
+    nothing_P = encoded.start_null_P > encoded.start_PL.max(dim=1).values
+    assert nothing_P.tolist() == [False] * 6 + [True] * 7
+
+
+def test_scoring_targets_at_once_is_stepping_through_them(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer, tiny_model: ReaderModel
+) -> None:
+    batch = _batch(examples, tokenizer)
+    with torch.inference_mode():
+        memory = tiny_model.remember(tiny_model.encode(batch.pairs), batch.pairs, batch.pairs_QG)
+        scores, _ = tiny_model.step(batch.input_QT, batch.copied_from_QT, memory)
+        token_N, copy_NS = tiny_model.score_targets(batch.input_QT, batch.copied_from_QT, memory, batch.target_QT)
+    places = (batch.target_QT >= 0).nonzero().tolist()
+    assert len(places) == len(token_N)
+    for (row, step), token, copy_S in zip(places, token_N, copy_NS, strict=True):
+        torch.testing.assert_close(copy_S, scores.copy_QTS[row, step])
+        target = batch.target_QT[row, step]
+        same = memory.ids_QS[row] == target
+        either = torch.logaddexp(
+            scores.copy_QTS[row, step].masked_fill(~same, -1e4).logsumexp(-1), scores.write_QTV[row, step, target]
+        )
+        torch.testing.assert_close(token, either, atol=1e-4, rtol=1e-4)
