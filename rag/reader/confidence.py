@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rag.reader.decode import Candidate
 
-FEATURES = ("relevance", "span", "decoder", "posterior")
+FEATURES = ("relevance", "span", "decoder", "posterior", "margin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,11 @@ def features_of(candidate: Candidate, posterior: float) -> dict[str, float]:
         "span": candidate.span_score,
         "decoder": candidate.decoder_score,
         "posterior": math.log(posterior + 1e-9),
+        "margin": candidate.margin,
     }
 
 
 def confidence_of(features: Mapping[str, float], calibration: Mapping[str, float]) -> float:
-    """The probability that the answer is right: a logistic regression (Platt, 1999) over the features."""
-    z = calibration["bias"] + sum(calibration[name] * features[name] for name in FEATURES)
+    """The probability that the answer is right: a logistic regression (Platt, 1999) over features, by their names."""
+    z = sum(weight * (1.0 if name == "bias" else features[name]) for name, weight in calibration.items())
     return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))

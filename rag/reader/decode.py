@@ -3,7 +3,7 @@
 Shapes as in ``rag.reader.model``, with Q = 1 question unless said; N candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,17 +29,19 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A span that may be the answer. All three are log-probabilities.
+    """A span that may be the answer. All but the margin are log-probabilities.
 
     span: start and end under the start/end head, normalised over all positions of all pairs.
     decoder: the decoder writing just this span's tokens and stopping.
     relevance: the span's passage holding an answer at all.
+    margin: how many nats the start/end head prefers the span to "no answer in this passage".
     """
 
     span: Span
     span_score: float
     decoder_score: float
     relevance_score: float
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +128,25 @@ def write_answer(
     return written
 
 
-def as_span(written: Sequence[WrittenToken]) -> Span | None:
-    """The one span that these tokens were copied from, if they were."""
-    sources = [token.source for token in written]
-    if not sources or sources[0] is None:
-        return None
-    pair, first = sources[0]
-    if any(source != (pair, first + i) for i, source in enumerate(sources)):
-        return None
-    return Span(pair, first, first + len(sources) - 1)
+def runs(written: Sequence[WrittenToken]) -> Iterator[Span | WrittenToken]:
+    """Tokens copied from neighbouring places as one span, each written token by itself, in order."""
+    span: Span | None = None
+    for token in written:
+        if token.source is None:
+            if span is not None:
+                yield span
+            span = None
+            yield token
+            continue
+        pair, place = token.source
+        if span is not None and (span.pair, span.last + 1) == (pair, place):
+            span = Span(pair, span.first, place)
+            continue
+        if span is not None:
+            yield span
+        span = Span(pair, place, place)
+    if span is not None:
+        yield span
 
 
 def find_candidates(
@@ -144,8 +156,16 @@ def find_candidates(
     proposed = propose_spans(encoded, batch)
     decoder_scores = score_spans(model, memory, [span for span, _ in proposed], tokenizer)
     relevance_P = F.logsigmoid(encoded.relevance_P).tolist()
+    null_P = (encoded.start_null_P + encoded.end_null_P).tolist()
     return [
-        Candidate(span=span, span_score=score, decoder_score=decoder_score, relevance_score=relevance_P[span.pair])
+        Candidate(
+            span=span,
+            span_score=score,
+            decoder_score=decoder_score,
+            relevance_score=relevance_P[span.pair],
+            margin=float(encoded.start_PL[span.pair, span.first] + encoded.end_PL[span.pair, span.last])
+            - null_P[span.pair],
+        )
         for (span, score), decoder_score in zip(proposed, decoder_scores, strict=True)
     ]
 

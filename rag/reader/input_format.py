@@ -18,6 +18,8 @@ from rag.errors import ModelError
 MAX_QUESTION_TOKENS = 64
 MAX_CONTEXT_TOKENS = 24
 MAX_LENGTH = 512
+CONTINUES = "##"
+"""What WordPiece puts before a token that continues a word."""
 LENGTH_BUCKET = 32
 """Lengths are padded to multiples of this: oneDNN compiles its bf16 kernels anew for every new shape."""
 
@@ -102,10 +104,10 @@ class ReaderTokenizer:
         """How many tokens each text has, special tokens not counted."""
         return [len(encoding) for encoding in self.encode(texts)]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Readable text of ``ids``."""
-        text: str = self._tokenizer.decode(list(ids))
-        return text
+    def piece(self, number: int) -> tuple[str, bool]:
+        """The text of a token, and whether it continues the word before it."""
+        token = self._tokenizer.id_to_token(number) or ""
+        return token.removeprefix(CONTINUES), token.startswith(CONTINUES)
 
     def pairs(self, question: str, passages: Sequence[tuple[str, str]]) -> list[ReaderPair]:
         """One pair for each (context line, passage text); what exceeds the model's length is cut off at the end."""
@@ -124,7 +126,7 @@ class ReaderTokenizer:
             ids=(*head, *passage.ids[:room], self.end_id),
             passage_start=len(head),
             offsets=tuple(passage.offsets[:room]),
-            word_starts=tuple(not token.startswith("##") for token in passage.tokens[:room]),
+            word_starts=tuple(not token.startswith(CONTINUES) for token in passage.tokens[:room]),
             blocks=tuple(_blocks(text, passage.offsets[:room])),
         )
 

@@ -13,12 +13,15 @@ from rag.reader.confidence import ScoringWeights, confidence_of, features_of, ra
 from rag.reader.decode import (
     Span,
     WrittenToken,
-    as_span,
     find_candidates,
+    runs,
     write_answer,
 )
+from rag.reader.explanation import ReaderExplanation, tokens_of
+from rag.reader.explanation import explain as explain_tokens
 from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer
 from rag.reader.model import Encoded, Memory, ReaderModel
+from rag.reader.supporting_sentences import supporting_sentences, wants_sentences
 
 ReaderMode = Literal["combined", "span", "decoder"]
 
@@ -33,11 +36,12 @@ class ReaderPassage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRange:
-    """Characters ``start:end`` of the text of ``passages[passage]``."""
+    """Characters ``start:end`` of the text of ``passages[passage]``, copied to ``answer_start`` of the answer."""
 
     passage: int
     start: int
     end: int
+    answer_start: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ class Reading:
     """What the reader makes of a question.
 
     answer: readable text; empty if no passage has any.
-    ranges: where each copied piece of it stands, in order.
+    ranges: where each copied piece of it stands, in order; characters of the answer in none of them were written.
     confidence: calibrated probability that it is right, 0 to 1.
     relevance: for each passage, the probability that it holds an answer, 0 to 1.
     """
@@ -54,10 +58,12 @@ class Reading:
     ranges: tuple[ReadRange, ...]
     confidence: float
     relevance: tuple[float, ...]
+    explanation: ReaderExplanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
+    texts: list[str]
     pairs: list[ReaderPair]
     batch: PairBatch
     encoded: Encoded
@@ -107,8 +113,10 @@ class Reader:
         """Tokens of each text as this model counts them."""
         return self._tokenizer.count_tokens(texts)
 
-    def read(self, question: str, passages: Sequence[ReaderPassage], *, mode: ReaderMode = "combined") -> Reading:
-        """Read all passages at once and answer."""
+    def read(
+        self, question: str, passages: Sequence[ReaderPassage], *, mode: ReaderMode = "combined", explain: bool = False
+    ) -> Reading:
+        """Read all passages at once and answer; ``explain`` also tells where each token of the answer comes from."""
         if not passages:
             return Reading(answer="", ranges=(), confidence=0.0, relevance=())
         enabled = self._dtype is torch.bfloat16
@@ -116,49 +124,57 @@ class Reader:
             read = self._encode(question, passages)
             relevance = tuple(read.encoded.relevance_P.sigmoid().tolist())
             candidates = find_candidates(self._model, read.encoded, read.batch, read.memory, self._tokenizer)
-            written = write_answer(self._model, read.memory, self._tokenizer) if mode == "decoder" else []
-        if not candidates:
-            return Reading(answer="", ranges=(), confidence=0.0, relevance=relevance)
-        weights = ScoringWeights() if mode == "span" else self._weights
-        ranked = rank_candidates(candidates, weights)
-        best, posterior = ranked[0]
-        if mode == "decoder":
-            answer, ranges = self._trace(written, read, passages)
-        else:
-            ranges = [self._range(best.span, read)]
-            answer = passages[ranges[0].passage].text[ranges[0].start : ranges[0].end]
-        confidence = confidence_of(features_of(best, posterior), self.config.calibration)
-        return Reading(answer=answer, ranges=tuple(ranges), confidence=confidence, relevance=relevance)
+            if not candidates:
+                return Reading(answer="", ranges=(), confidence=0.0, relevance=relevance)
+            best, posterior = rank_candidates(candidates, ScoringWeights() if mode == "span" else self._weights)[0]
+            if mode == "decoder":
+                tokens = write_answer(self._model, read.memory, self._tokenizer)
+            else:
+                tokens = tokens_of(_grow(best.span, question, read), read.memory)
+            explanation = (
+                explain_tokens(self._model, read.memory, tokens, read.pairs, read.texts, self._tokenizer)
+                if explain and tokens
+                else None
+            )
+        answer, ranges = self._trace(tokens, read)
+        return Reading(
+            answer=answer,
+            ranges=tuple(ranges),
+            confidence=confidence_of(features_of(best, posterior), self.config.calibration),
+            relevance=relevance,
+            explanation=explanation,
+        )
 
     def _encode(self, question: str, passages: Sequence[ReaderPassage]) -> _Read:
         pairs = self._tokenizer.pairs(question, [(p.context, p.text) for p in passages])
         batch = self._tokenizer.batch(pairs)
         encoded = self._model.encode(batch)
         memory = self._model.remember(encoded, batch, torch.arange(len(pairs))[None])
-        return _Read(pairs, batch, encoded, memory)
+        return _Read([p.text for p in passages], pairs, batch, encoded, memory)
 
-    def _range(self, span: Span, read: _Read) -> ReadRange:
-        start, end = read.pairs[span.pair].char_span(span.first, span.last)
-        return ReadRange(passage=span.pair, start=start, end=end)
-
-    def _trace(
-        self, written: Sequence[WrittenToken], read: _Read, passages: Sequence[ReaderPassage]
-    ) -> tuple[str, list[ReadRange]]:
-        """Join what the decoder put out: runs of neighbouring source tokens as they stand, the rest as vocabulary."""
-        pieces: list[str] = []
-        ranges: list[ReadRange] = []
-        rest = list(written)
-        while rest:
-            length = 1
-            while length < len(rest) and as_span(rest[: length + 1]) is not None:
-                length += 1
-            span = as_span(rest[:length])
-            if span is None:
-                pieces.append(self._tokenizer.decode([rest[0].id]))
-                rest = rest[1:]
+    def _trace(self, tokens: Sequence[WrittenToken], read: _Read) -> tuple[str, list[ReadRange]]:
+        """The answer's text: what was copied as it stands in its passage, the rest from the vocabulary."""
+        answer, ranges = "", []
+        for run in runs(tokens):
+            if isinstance(run, WrittenToken):
+                piece, continues = self._tokenizer.piece(run.id)
+                answer += piece if continues or not answer else f" {piece}"
                 continue
-            found = self._range(span, read)
-            ranges.append(found)
-            pieces.append(passages[found.passage].text[found.start : found.end])
-            rest = rest[length:]
-        return " ".join(pieces), ranges
+            pair = read.pairs[run.pair]
+            start, end = pair.char_span(run.first, run.last)
+            if answer and pair.word_starts[run.first - pair.passage_start]:
+                answer += " "
+            ranges.append(ReadRange(passage=run.pair, start=start, end=end, answer_start=len(answer)))
+            answer += read.texts[run.pair][start:end]
+        return answer, ranges
+
+
+def _grow(span: Span, question: str, read: _Read) -> Span:
+    """The span, or the sentences it stands in where the question asks for an explanation."""
+    pair, text = read.pairs[span.pair], read.texts[span.pair]
+    start, end = pair.char_span(span.first, span.last)
+    if not wants_sentences(question, text[start:end]):
+        return span
+    # What was cut off to fit the model's length cannot be grown into.
+    tokens = pair.token_span(*supporting_sentences(text, start, min(end, pair.offsets[-1][1])))
+    return span if tokens is None else Span(span.pair, *tokens)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rag.reader.decode import Span, WrittenToken, as_span, propose_spans, score_spans, word_end_mask, write_answer
+from rag.reader.decode import Span, WrittenToken, propose_spans, runs, score_spans, word_end_mask, write_answer
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import NEGATIVE, Encoded, ReaderModel
 
@@ -86,15 +86,16 @@ def test_written_tokens_with_cache_are_those_without(tokenizer: ReaderTokenizer,
             places.append(-1 if token.source is None else token.source[0] * L + token.source[1])
 
 
-def test_only_neighbouring_copies_of_one_pair_are_a_span() -> None:
+def test_neighbouring_copies_of_one_pair_are_one_run() -> None:
     def copied(pair: int, place: int) -> WrittenToken:
         return WrittenToken(7, (pair, place), -1.0)
 
-    assert as_span([copied(1, 4), copied(1, 5)]) == Span(1, 4, 5)
-    assert as_span([copied(1, 4), copied(1, 6)]) is None
-    assert as_span([copied(0, 4), copied(1, 5)]) is None
-    assert as_span([copied(0, 4), WrittenToken(7, None, -1.0)]) is None
-    assert as_span([]) is None
+    written = WrittenToken(7, None, -1.0)
+    assert list(runs([copied(1, 4), copied(1, 5)])) == [Span(1, 4, 5)]
+    assert list(runs([copied(1, 4), copied(1, 6)])) == [Span(1, 4, 4), Span(1, 6, 6)]
+    assert list(runs([copied(0, 4), copied(1, 5)])) == [Span(0, 4, 4), Span(1, 5, 5)]
+    assert list(runs([copied(0, 4), written, copied(0, 5)])) == [Span(0, 4, 4), written, Span(0, 5, 5)]
+    assert list(runs([])) == []
 
 
 def test_no_span_crosses_a_blank_line(tokenizer: ReaderTokenizer) -> None:

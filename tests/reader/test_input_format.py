@@ -13,7 +13,9 @@ TOKENIZER = ReaderTokenizer.load(model_folder(CARRIED_MODEL))
 
 def test_pair_holds_question_context_and_passage_in_this_order() -> None:
     (pair,) = TOKENIZER.pairs("Who pays?", [("Handbook > Pay", "The state pays.")])
-    assert TOKENIZER.decode(pair.ids) == "who pays? handbook > pay the state pays."
+    assert " ".join(TOKENIZER.piece(number)[0] for number in pair.ids) == (
+        "[CLS] who pays ? [SEP] handbook > pay [SEP] the state pays . [SEP]"
+    )
     assert [token for token in pair.ids if token == TOKENIZER.end_id] == [TOKENIZER.end_id] * 3
 
 
