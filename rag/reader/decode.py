@@ -44,6 +44,14 @@ class Candidate:
     margin: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassageScores:
+    """What the heads say of a passage, in nats: the relevance head's logit, and the margin of its best borders."""
+
+    relevance: float
+    margin: float
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenToken:
     """A token that the decoder put out: where it was copied from (None: written from the vocabulary), and log P."""
@@ -167,6 +175,16 @@ def find_candidates(
             - null_P[span.pair],
         )
         for (span, score), decoder_score in zip(proposed, decoder_scores, strict=True)
+    ]
+
+
+def score_passages(encoded: Encoded) -> list[PassageScores]:
+    """Each passage by itself; a passage without text gets a margin of about twice ``NEGATIVE``."""
+    best_P = encoded.start_PL.amax(dim=1) + encoded.end_PL.amax(dim=1)
+    margins = (best_P - encoded.start_null_P - encoded.end_null_P).tolist()
+    return [
+        PassageScores(relevance=relevance, margin=margin)
+        for relevance, margin in zip(encoded.relevance_P.tolist(), margins, strict=True)
     ]
 
 

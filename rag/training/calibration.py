@@ -1,11 +1,10 @@
 """Fitting what turns scores into answers, confidences and abstentions, on articles the model was not trained on."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch.nn import functional as F
+import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from rag.reader.confidence import (
     FEATURES,
@@ -14,17 +13,11 @@ from rag.reader.confidence import (
     features_of,
     rank_candidates,
 )
-from rag.reader.decode import Candidate, find_candidates
-from rag.reader.input_format import ReaderTokenizer
-from rag.reader.model import ReaderModel
-from rag.text.normalize_answer import f1
-from rag.training.examples import ReaderExamples
-from rag.training.hard_negatives import keyword_index_of
+from rag.training.calibration_cases import Case
 
-NUM_PASSAGES = 8
-"""As many as an answer reads by default: how sharp the scores are depends on it."""
 RIGHT_F1 = 0.5
 """An answer counts as right when at least half of it, by token F1, is."""
+REGULARISATION = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,69 +30,20 @@ class Calibration:
     mean_f1: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    candidates: list[Candidate]
-    scores: list[float]  # F1 of each candidate; 0 where the question is off topic
-    answerable: bool
-
-
-def calibrate(
-    model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExamples, *, limit: int, seed: int
-) -> Calibration:
-    """Fit on ``limit`` questions, each asked twice: over what keyword search finds, and over other articles only."""
-    rng = random.Random(seed)
-    questions = rng.sample(range(len(examples.questions)), min(limit, len(examples.questions)))
-    index = keyword_index_of(examples)
-    cases = []
-    for number in questions:
-        own = examples.passages[examples.questions[number].passage].title
-        found = [i for i, _ in index.search(examples.questions[number].question, limit=200)]
-        foreign = [i for i in found if examples.passages[i].title != own]
-        cases.append(_read(model, tokenizer, examples, number, found[:NUM_PASSAGES], answerable=True))
-        if foreign:
-            cases.append(_read(model, tokenizer, examples, number, foreign[:NUM_PASSAGES], answerable=False))
-    cases = [case for case in cases if case.candidates]
-    weights, mean_f1 = _fit_weights(cases)
-    calibration = _fit_confidence(cases, weights)
+def calibrate(cases: Sequence[Case]) -> Calibration:
+    """Fit weights, then the confidence of the answers that they choose, then the threshold over that confidence."""
+    weights, mean_f1 = fit_weights(cases)
+    calibration = fit_confidence(cases, weights)
     return Calibration(
         scoring={"decoder": weights.decoder, "relevance": weights.relevance},
         calibration=calibration,
-        abstain_below=_fit_threshold(cases, weights, calibration),
+        abstain_below=fit_threshold(cases, weights, calibration),
         mean_f1=mean_f1,
     )
 
 
-def _read(
-    model: ReaderModel,
-    tokenizer: ReaderTokenizer,
-    examples: ReaderExamples,
-    question: int,
-    passages: Sequence[int],
-    *,
-    answerable: bool,
-) -> _Case:
-    if not passages:
-        return _Case([], [], answerable)
-    pairs = [examples.pair(question, passage) for passage in passages]
-    batch = tokenizer.batch(pairs)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        encoded = model.encode(batch)
-        memory = model.remember(encoded, batch, torch.arange(len(pairs))[None])
-        candidates = find_candidates(model, encoded, batch, memory, tokenizer)
-    scores = []
-    for candidate in candidates:
-        start, end = pairs[candidate.span.pair].char_span(candidate.span.first, candidate.span.last)
-        text = examples.passages[passages[candidate.span.pair]].text[start:end]
-        scores.append(f1(text, examples.questions[question].answers) if answerable else 0.0)
-    return _Case(candidates, scores, answerable)
-
-
-def _best(case: _Case, weights: ScoringWeights) -> int:
-    return max(range(len(case.candidates)), key=lambda i: weights.total(case.candidates[i]))
-
-
-def _fit_weights(cases: Sequence[_Case]) -> tuple[ScoringWeights, float]:
+def fit_weights(cases: Sequence[Case]) -> tuple[ScoringWeights, float]:
+    """The weights with the highest mean F1 over the answerable questions, and that F1."""
     answerable = [case for case in cases if case.answerable]
     best, best_f1 = ScoringWeights(), -1.0
     for decoder in (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5):
@@ -111,33 +55,29 @@ def _fit_weights(cases: Sequence[_Case]) -> tuple[ScoringWeights, float]:
     return best, best_f1
 
 
-def _top_features(case: _Case, weights: ScoringWeights) -> dict[str, float]:
-    candidate, posterior = rank_candidates(case.candidates, weights)[0]
-    return features_of(candidate, posterior)
-
-
-def _fit_confidence(cases: Sequence[_Case], weights: ScoringWeights) -> dict[str, float]:
+def fit_confidence(cases: Sequence[Case], weights: ScoringWeights) -> dict[str, float]:
+    """A logistic regression from the features of the answers chosen to whether they are right."""
     rows = [_top_features(case, weights) for case in cases]
-    x = torch.tensor([[row[name] for name in FEATURES] for row in rows], dtype=torch.float64)
-    y = torch.tensor([float(case.scores[_best(case, weights)] >= RIGHT_F1) for case in cases], dtype=torch.float64)
-    mean, deviation = x.mean(0), x.std(0) + 1e-6
-    w = torch.zeros(len(FEATURES) + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([w], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = F.binary_cross_entropy_with_logits((x - mean) / deviation @ w[1:] + w[0], y) + 1e-4 * w.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    slopes = w.detach()[1:] / deviation
-    fitted = {name: round(float(slope), 6) for name, slope in zip(FEATURES, slopes, strict=True)}
-    return {"bias": round(float(w.detach()[0] - (slopes * mean).sum()), 6), **fitted}
+    right = [case.scores[_best(case, weights)] >= RIGHT_F1 for case in cases]
+    return fit_logistic(FEATURES, [[row[name] for name in FEATURES] for row in rows], right)
 
 
-def _fit_threshold(cases: Sequence[_Case], weights: ScoringWeights, calibration: dict[str, float]) -> float:
-    """The confidence under which withholding pays: mean F1 over both kinds, an abstention being right off topic."""
+def fit_logistic(names: Sequence[str], rows: Sequence[Sequence[float]], right: Sequence[bool]) -> dict[str, float]:
+    """Weights by name, and a bias, for features as they are; fitted on standardised ones."""
+    x, y = np.array(rows, dtype=np.float64), np.array(right)
+    if y.all() or not y.any():
+        # Nothing to tell apart: the share itself, drawn towards one half as by one question of each kind.
+        share = (y.sum() + 1) / (len(y) + 2)
+        return {"bias": round(float(np.log(share / (1 - share))), 6), **dict.fromkeys(names, 0.0)}
+    mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
+    fitted = LogisticRegression(C=1 / REGULARISATION).fit((x - mean) / deviation, y)
+    slopes = fitted.coef_[0] / deviation
+    weights = {name: round(float(slope), 6) for name, slope in zip(names, slopes, strict=True)}
+    return {"bias": round(float(fitted.intercept_[0] - slopes @ mean), 6), **weights}
+
+
+def fit_threshold(cases: Sequence[Case], weights: ScoringWeights, calibration: dict[str, float]) -> float:
+    """The confidence under which withholding pays: mean F1 over all kinds, an abstention being right off topic."""
     judged = [
         (confidence_of(_top_features(case, weights), calibration), case.scores[_best(case, weights)], case.answerable)
         for case in cases
@@ -149,3 +89,12 @@ def _fit_threshold(cases: Sequence[_Case], weights: ScoringWeights, calibration:
         )
 
     return max((step / 100 for step in range(100)), key=value)
+
+
+def _best(case: Case, weights: ScoringWeights) -> int:
+    return max(range(len(case.candidates)), key=lambda i: weights.total(case.candidates[i]))
+
+
+def _top_features(case: Case, weights: ScoringWeights) -> dict[str, float]:
+    candidate, posterior = rank_candidates(case.candidates, weights)[0]
+    return features_of(candidate, posterior)

@@ -23,46 +23,42 @@ Embed = Callable[[Sequence[str]], NDArray[np.float16]]
 
 NUM_HARD_NEGATIVES = 8
 NUM_SEARCHED = 24
+NUM_CANDIDATES = 100
+"""Passages that each leg proposes, as in answering."""
 KEYWORD_WEIGHT = 0.4
 QUESTIONS_AT_ONCE = 2_048
 
 
-def keyword_index_of(examples: ReaderExamples) -> KeywordIndex:
-    """A keyword index in memory over the examples' passages; passage ids are their places in the list."""
-    index = KeywordIndex()
-    index.apply(
-        add=(
-            KeywordEntry(passage_id=i, document_id=p.paragraph, context=p.title, text=p.text)
-            for i, p in enumerate(examples.passages)
-        )
-    )
-    return index
-
-
 class PassageSearch:
-    """Hybrid search over the examples' passages, as the service searches."""
+    """Hybrid search over the examples' passages, as the service searches; passages are named by their places."""
 
     def __init__(self, examples: ReaderExamples, embed: Embed) -> None:
-        self._index = keyword_index_of(examples)
+        self._index = KeywordIndex()
+        self._index.apply(
+            add=(
+                KeywordEntry(passage_id=i, document_id=p.paragraph, context=p.title, text=p.text)
+                for i, p in enumerate(examples.passages)
+            )
+        )
         self._embed = embed
         texts = [f"{context_line(p.title, ())}\n{p.text}" for p in examples.passages]
         self._vectors_ND = embed(texts).astype(np.float32)
 
-    def search(self, questions: Sequence[str], *, limit: int) -> list[list[int]]:
-        """For each question the places of the ``limit`` best passages, best first."""
+    def search(self, questions: Sequence[str], *, limit: int) -> list[list[tuple[int, float]]]:
+        """For each question the ``limit`` best passages with their fused score, best first."""
         scores_QN = self._embed(questions).astype(np.float32) @ self._vectors_ND.T
-        num = min(limit, scores_QN.shape[1])
+        num = min(NUM_CANDIDATES, scores_QN.shape[1])
         found = []
         for question, cosines_N in zip(questions, scores_QN, strict=True):
             nearest = np.argpartition(-cosines_N, num - 1)[:num]
-            keyword = self._index.search(question, limit=limit)
+            keyword = self._index.search(question, limit=NUM_CANDIDATES)
             fused = fuse(
                 keyword,
                 [(int(i), float(cosines_N[i])) for i in nearest],
                 keyword_weight=KEYWORD_WEIGHT,
                 cosines={i: float(cosines_N[i]) for i, _ in keyword},
             )
-            found.append([passage for passage, _ in fused[:limit]])
+            found.append([(passage, scores.fused or 0.0) for passage, scores in fused[:limit]])
         return found
 
 
@@ -82,7 +78,7 @@ def mine_hard_negatives(examples: ReaderExamples, embed: Embed, folder: Path) ->
         for question, places in zip(asked, found, strict=True):
             answers = [f" {normalize_answer(a)} " for a in question.answers]
             negatives.append(
-                [i for i in places if i != question.passage and not any(a in normalized[i] for a in answers)][
+                [i for i, _ in places if i != question.passage and not any(a in normalized[i] for a in answers)][
                     :NUM_HARD_NEGATIVES
                 ]
             )

@@ -12,6 +12,7 @@ from rag.reader.checkpoint import ReaderConfig, file_sha256, load_reader, new_re
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.training.calibration import calibrate
+from rag.training.calibration_cases import read_cases
 from rag.training.examples import ReaderExamples, split_by_article
 from rag.training.hard_negatives import Embed, mine_hard_negatives
 from rag.training.loop import ReaderTrainer, TrainingConfig, TrainingProgress
@@ -38,7 +39,7 @@ class ReaderRun:
     passage_tokens: int = 200
     num_decoder_layers: int = 3
     held_share: float = 0.05
-    num_calibration: int = 2_000
+    num_calibration: int = 1_500
 
 
 def train_reader(
@@ -68,7 +69,8 @@ def train_reader(
     on_stage("calibrating on articles kept out of training")
     model.eval()
     held_examples = ReaderExamples(held, tokenizer, max_tokens=run.passage_tokens)
-    fitted = calibrate(model, tokenizer, held_examples, limit=run.num_calibration, seed=config.seed)
+    cases = read_cases(model, tokenizer, held_examples, run.embed, limit=run.num_calibration, seed=HELD_SEED)
+    fitted = calibrate(cases)
     return save_reader(
         run.output,
         model,

@@ -146,7 +146,7 @@ def test_training_learns_calibrates_and_saves_a_reader_that_loads(
     saved = train_reader(run, config, on_progress=seen.append, on_stage=stages.append)
     assert seen[-1].token < seen[0].token * 0.7
     assert seen[-1].span < seen[0].span * 0.7
-    assert set(saved.calibration) == {"bias", "relevance", "span", "decoder", "posterior"}
+    assert set(saved.calibration) == {"bias", "relevance", "span", "decoder", "posterior", "margin"}
     assert load_config(tmp_path / "weights") == saved
     load_reader(tmp_path / "weights", tiny_encoder_folder)
     assert stages[-1].startswith("calibrating")
