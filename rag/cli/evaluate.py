@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.output import Counter, print_json, print_table
+from rag.cli.output import Counter, print_json, print_table, require_folder_of, write_file
 from rag.cli.state import settings_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def qa(
     reader_mode: Annotated[
         str, typer.Option(help="combined, or span or decoder to measure one of the two alone.")
     ] = "combined",
+    plot: Annotated[
+        Path | None, typer.Option(help="Write an SVG of how often answers of each confidence are right.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the file's questions and compare the answers.
@@ -45,7 +48,9 @@ def qa(
     from rag.assemble import Rag
     from rag.errors import InvalidInput
     from rag.evaluate.qa import QaEvaluation, QaOptions
+    from rag.evaluate.reliability_plot import reliability_svg
 
+    require_folder_of(plot)
     if reader_mode not in ("combined", "span", "decoder"):
         raise InvalidInput(f"The reader mode {reader_mode!r} is unknown; it is combined, span or decoder.")
     with Rag(settings_of(context), reader_mode=reader_mode) as service:  # type: ignore[arg-type]
@@ -60,6 +65,10 @@ def qa(
         evaluation = QaEvaluation(service.database, service.retriever, service.answerer, corpus, options)
         with Counter("questions", total=len(evaluation.questions)) as counter:
             metrics = evaluation.run(file, on_question=counter.show)
+    if plot is not None:
+        error = metrics["confidence"]["expected_calibration_error"]
+        title = f"{file.stem}: {metrics['num_questions']} answers, calibration error {error:.3f}"
+        write_file(plot, reliability_svg(metrics["confidence"]["bins"], title=title))
     if as_json:
         print_json(metrics)
     else:
@@ -81,7 +90,7 @@ def retrieval(
 
     with Rag(settings_of(context)) as service:
         corpus = _corpus(service, file)
-        questions = sample_questions(corpus, limit=limit, seed=seed)
+        questions = sample_questions(corpus.squad, limit=limit, seed=seed)
         with Counter("searches", total=3 * len(questions)) as counter:
             metrics = evaluate_retrieval(service.retriever, corpus, questions, on_question=counter.show)
     if as_json:
@@ -95,6 +104,41 @@ def retrieval(
             for mode, figures in metrics.items()
         ],
     )
+
+
+@app.command()
+def abstention(
+    context: typer.Context,
+    file: FileArgument,
+    other: Annotated[Path, typer.Argument(help="A file whose questions the first one's paragraphs do not answer.")],
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask both files' questions over the first one's paragraphs: are those that nothing there answers withheld?
+
+    The area under the ROC curve is the probability that a question of the first file gets the higher confidence.
+    """
+    from rag.assemble import Rag
+    from rag.evaluate.abstention import evaluate_abstention
+
+    with Rag(settings_of(context)) as service:
+        corpus = _corpus(service, file)
+        with Counter("questions") as counter:
+            metrics = evaluate_abstention(
+                service.retriever,
+                service.answerer,
+                corpus,
+                other,
+                top_k=service.settings.top_k,
+                limit=limit,
+                seed=seed,
+                on_question=counter.show,
+            )
+    if as_json:
+        print_json(metrics)
+    else:
+        print_table(["figure", "value"], _rows(metrics))
 
 
 def _corpus(service: "Rag", file: Path) -> "Corpus":
@@ -122,6 +166,6 @@ def _rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     for name, value in metrics.items():
         if isinstance(value, Mapping):
             rows += [[f"{name}.{inner}", shown] for inner, shown in _rows(value)]
-        elif value is not None:
+        elif value is not None and not isinstance(value, list):  # what is a list is for --json and --plot
             rows.append([name, f"{value:.4f}" if isinstance(value, float) else str(value)])
     return rows

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from rag.errors import InvalidInput
 
 SECONDS_BETWEEN_LINES = 2.0
 """Where there is no terminal, progress is plain lines, and not too many of them."""
@@ -40,6 +43,29 @@ def print_json(value: object) -> None:
     escaped = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
     sys.stdout.write(json.dumps(value, ensure_ascii=escaped, indent=2, default=str) + "\n")
     sys.stdout.flush()  # a reader that has gone is noticed now, not when the process ends
+
+
+def require_folder_of(path: Path | None) -> None:
+    """See that ``path`` could be written, before the work whose result it is to hold.
+
+    Raises:
+        InvalidInput: its folder is not there.
+    """
+    if path is not None and not path.absolute().parent.is_dir():
+        raise InvalidInput(f"Cannot write {path}: there is no folder {path.absolute().parent}.")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that the user asked for, and say so.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"Cannot write {path}: {error.strerror}.") from error
+    note(f"written: {path}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

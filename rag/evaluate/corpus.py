@@ -61,13 +61,13 @@ def build_corpus(
     )
 
 
-def sample_questions(corpus: Corpus, *, limit: int | None, seed: int) -> list[SquadQuestion]:
+def sample_questions(squad: SquadFile, *, limit: int | None, seed: int) -> list[SquadQuestion]:
     """All questions of the file, or ``limit`` of them drawn with ``seed``.
 
     Raises:
         InvalidInput: there is no question to ask, or ``limit`` is below 1.
     """
-    questions = list(corpus.squad.questions)
+    questions = list(squad.questions)
     if not questions:
         raise InvalidInput("The file holds no questions.")
     if limit is None or limit >= len(questions):

@@ -6,6 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from rag.answerer import Answerer, AskOptions, Considered
+from rag.evaluate.confidence_metrics import (
+    Judged,
+    auroc,
+    expected_calibration_error,
+    reliability_bins,
+    threshold_by_halves,
+)
 from rag.evaluate.corpus import Corpus, sample_questions
 from rag.evaluate.metrics import gold_rank, latency_ms, retrieval_metrics
 from rag.records import Answer
@@ -19,6 +26,8 @@ from rag.training.squad import SquadQuestion
 NUM_RANKED = 10
 """Passages retrieved for the retrieval figures; the reader reads the first ``top_k`` of them."""
 RESULTS_PER_COMMIT = 200
+RIGHT_F1 = 0.5
+"""For the confidence figures an answer is right when at least half of it, by token F1, is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +54,7 @@ class _Outcome:
     num_verified: int
     always: tuple[float, float]  # exact match and F1 when every question is answered
     shipped: tuple[float, float]  # the same when answers below the threshold are withheld
+    withheld: tuple[float, float]  # the same when none is given: 1 where there is no answer
 
 
 class QaEvaluation:
@@ -56,7 +66,7 @@ class QaEvaluation:
         """Raises InvalidInput when there is no question to ask."""
         self._database, self._retriever, self._answerer = database, retriever, answerer
         self._corpus, self._options = corpus, options
-        self.questions = sample_questions(corpus, limit=options.limit, seed=options.seed)
+        self.questions = sample_questions(corpus.squad, limit=options.limit, seed=options.seed)
 
     def run(self, path: Path, *, on_question: Callable[[int], None]) -> dict[str, Any]:
         """Ask all questions, log the answers apart from those of people, and return the figures."""
@@ -102,14 +112,16 @@ class QaEvaluation:
         answer = self._answerer.log(considered)
         references = [text for text, _ in question.answers]
         written = considered.generation.answer
-        withheld = "" if self._answerer.would_abstain(considered.generation) else written
+        always = (exact_match(written, references), f1(written, references))
+        withheld = (exact_match("", references), f1("", references))
         return _Outcome(
             considered=considered,
             answer=answer,
             gold_rank=rank,
             num_verified=self._count_verified(answer),
-            always=(exact_match(written, references), f1(written, references)),
-            shipped=(exact_match(withheld, references), f1(withheld, references)),
+            always=always,
+            shipped=withheld if self._answerer.would_abstain(considered.generation) else always,
+            withheld=withheld,
         )
 
     def _count_verified(self, answer: Answer) -> int:
@@ -121,14 +133,7 @@ class QaEvaluation:
 
     def _metrics(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
         num = len(outcomes)
-        always = {
-            "exact_match": sum(o.always[0] for o in outcomes) / num,
-            "f1": sum(o.always[1] for o in outcomes) / num,
-        }
-        shipped = {
-            "exact_match": sum(o.shipped[0] for o in outcomes) / num,
-            "f1": sum(o.shipped[1] for o in outcomes) / num,
-        }
+        always, shipped = _means([o.always for o in outcomes]), _means([o.shipped for o in outcomes])
         num_citations = sum(len(o.answer.citations) for o in outcomes)
         ranks = None if self._options.gold_passage else [o.gold_rank for o in outcomes]
         retrieval = dict.fromkeys(retrieval_metrics([])) if ranks is None else retrieval_metrics(ranks)
@@ -146,9 +151,45 @@ class QaEvaluation:
             "latency_ms": latency_ms(o.answer.timings_ms for o in outcomes),
             "always_answering": always,
             "with_abstention": shipped,
+            "confidence": self._confidence(outcomes),
             "reranked": reranked,
             "model": outcomes[0].answer.model,
         }
+
+    def _confidence(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
+        """How well the confidence tells right answers from wrong ones, over all answers, given or withheld.
+
+        ``threshold_by_halves`` is there only where the file has questions without an answer.
+        """
+        confidences = [o.considered.generation.confidence for o in outcomes]
+        answerable = [bool(q.answers) for q in self.questions]
+        right = [can and o.always[1] >= RIGHT_F1 for can, o in zip(answerable, outcomes, strict=True)]
+        bins = reliability_bins(confidences, right)
+        judged = [
+            Judged(
+                group=self._corpus.squad.paragraphs[question.paragraph].title,
+                confidence=confidence,
+                exact_match=outcome.always[0],
+                f1=outcome.always[1],
+                withheld_exact_match=outcome.withheld[0],
+                withheld_f1=outcome.withheld[1],
+            )
+            for question, confidence, outcome in zip(self.questions, confidences, outcomes, strict=True)
+        ]
+        return {
+            "expected_calibration_error": expected_calibration_error(bins),
+            "auroc_right": auroc(confidences, right),
+            "auroc_answerable": auroc(confidences, answerable),
+            "threshold_by_halves": None if all(answerable) else threshold_by_halves(judged, seed=self._options.seed),
+            "bins": [asdict(one) for one in bins],
+        }
+
+
+def _means(figures: Sequence[tuple[float, float]]) -> dict[str, float]:
+    return {
+        "exact_match": sum(one[0] for one in figures) / len(figures),
+        "f1": sum(one[1] for one in figures) / len(figures),
+    }
 
 
 def _result(question: SquadQuestion, outcome: _Outcome, *, abstain: bool) -> QuestionResult:

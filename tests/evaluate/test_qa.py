@@ -8,6 +8,7 @@ import pytest
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput
+from rag.evaluate.abstention import evaluate_abstention
 from rag.evaluate.corpus import Corpus, build_corpus
 from rag.evaluate.metrics import gold_rank, mean_reciprocal_rank, share_within
 from rag.evaluate.qa import QaEvaluation, QaOptions
@@ -110,6 +111,38 @@ def test_sample_is_the_same_for_the_same_seed(service: Rag, path: Path) -> None:
     assert sample(1) == sample(1)
     assert len(sample(1)) == 2
     assert {tuple(sample(seed)) for seed in range(8)} != {tuple(sample(1))}
+
+
+def test_confidence_figures_stand_beside_the_answers(service: Rag, path: Path) -> None:
+    confidence = _run(service, path)["confidence"]
+    assert sum(one["num"] for one in confidence["bins"]) == 4  # type: ignore[index]
+    assert 0 <= confidence["expected_calibration_error"] <= 1  # type: ignore[index]
+    assert confidence["auroc_answerable"] == 1.0  # type: ignore[index]
+    by_halves = confidence["threshold_by_halves"]  # type: ignore[index]
+    assert 1 <= by_halves["num_questions"] <= 3
+
+
+def test_questions_of_another_file_are_withheld(service: Rag, path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    qas = [{"id": "x", "question": "How deep is the lake of Como?", "answers": [{"text": "425 m", "answer_start": 0}]}]
+    other.write_text(json.dumps({"data": [{"title": "T", "paragraphs": [{"context": "425 m deep.", "qas": qas}]}]}))
+    metrics = evaluate_abstention(
+        service.retriever,
+        service.answerer,
+        _corpus(service, path),
+        other,
+        top_k=3,
+        limit=None,
+        seed=0,
+        on_question=lambda _: None,
+    )
+    assert metrics == {
+        "auroc": 1.0,
+        "withheld_answerable": 0.0,
+        "withheld_other": 1.0,
+        "num_answerable": 3,
+        "num_other": 1,
+    }
 
 
 def test_file_without_questions_is_refused(service: Rag, tmp_path: Path) -> None:

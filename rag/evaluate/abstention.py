@@ -1,0 +1,46 @@
+"""``rag evaluate abstention``: questions that the documents answer against questions about something else."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rag.answerer import Answerer, AskOptions
+from rag.evaluate.confidence_metrics import auroc
+from rag.evaluate.corpus import Corpus, sample_questions
+from rag.retriever import Retriever
+from rag.training.squad import load_squad
+
+
+def evaluate_abstention(
+    retriever: Retriever,
+    answerer: Answerer,
+    corpus: Corpus,
+    other: Path,
+    *,
+    top_k: int,
+    limit: int | None,
+    seed: int,
+    on_question: Callable[[int], None],
+) -> dict[str, Any]:
+    """Ask ``limit`` questions of each file over the corpus; nothing is logged.
+
+    Raises:
+        InvalidInput: a file cannot be read, or holds no questions.
+    """
+    own = [q for q in sample_questions(corpus.squad, limit=limit, seed=seed) if q.answers]
+    foreign = sample_questions(load_squad(other), limit=limit, seed=seed)
+    asking = AskOptions(top_k=top_k, filters={})
+    confidences, withheld = [], []
+    for number, question in enumerate([*own, *foreign], start=1):
+        found = retriever.search(question.question, collection=corpus.collection.name, top_k=top_k)
+        considered = answerer.consider(question.question, found, options=asking)
+        confidences.append(considered.generation.confidence)
+        withheld.append(considered.abstained)
+        on_question(number)
+    return {
+        "auroc": auroc(confidences, [True] * len(own) + [False] * len(foreign)),
+        "withheld_answerable": sum(withheld[: len(own)]) / len(own) if own else None,
+        "withheld_other": sum(withheld[len(own) :]) / len(foreign),
+        "num_answerable": len(own),
+        "num_other": len(foreign),
+    }

@@ -1,0 +1,70 @@
+import random
+import xml.etree.ElementTree as ET
+from dataclasses import asdict
+
+import pytest
+
+from rag.evaluate.confidence_metrics import (
+    Judged,
+    auroc,
+    expected_calibration_error,
+    reliability_bins,
+    threshold_by_halves,
+)
+from rag.evaluate.reliability_plot import reliability_svg
+
+
+def test_calibrated_confidences_have_no_error_and_overconfident_ones_have() -> None:
+    calibrated = reliability_bins([0.25] * 4 + [0.75] * 4, [True] + [False] * 3 + [True] * 3 + [False])
+    assert expected_calibration_error(calibrated) == 0.0
+    overconfident = reliability_bins([0.9] * 10, [True] * 5 + [False] * 5)
+    assert expected_calibration_error(overconfident) == pytest.approx(0.4)
+    assert expected_calibration_error([]) == 0.0
+
+
+def test_bins_take_in_both_ends() -> None:
+    bins = reliability_bins([0.0, 1.0], [False, True])
+    assert [(one.low, one.high, one.num) for one in bins] == [(0.0, 0.1, 1), (0.9, 1.0, 1)]
+
+
+def test_auroc_is_the_probability_of_ranking_a_pair_rightly() -> None:
+    assert auroc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == 0.75
+    assert auroc([0.5, 0.5], [True, False]) == 0.5
+    assert auroc([0.5], [True]) is None
+
+
+def _judged(group: int, confidence: float, *, answerable: bool) -> Judged:
+    given, withheld = (1.0, 0.0) if answerable else (0.0, 1.0)
+    return Judged(
+        group=group,
+        confidence=confidence,
+        exact_match=given,
+        f1=given,
+        withheld_exact_match=withheld,
+        withheld_f1=withheld,
+    )
+
+
+def test_threshold_is_set_on_some_groups_and_reported_on_others() -> None:
+    rng = random.Random(0)
+    judged = [
+        _judged(group, (0.6 if answerable else 0.2) + rng.uniform(-0.1, 0.1), answerable=answerable)
+        for group in range(8)
+        for answerable in (True, False) * 10
+    ]
+    found = threshold_by_halves(judged, seed=0)
+    assert found is not None
+    assert 0.2 < found["threshold"] <= 0.6
+    assert found["num_questions"] == 80
+    assert found["f1"] > 0.95
+
+
+def test_one_group_cannot_be_halved() -> None:
+    assert threshold_by_halves([_judged(0, 0.5, answerable=True)], seed=0) is None
+
+
+def test_plot_is_a_picture_with_a_bar_for_each_bin() -> None:
+    bins = [asdict(one) for one in reliability_bins([0.05, 0.95, 0.96], [False, True, True])]
+    root = ET.fromstring(reliability_svg(bins, title="a <b> & c"))
+    tooltips = [element.text for element in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert tooltips == ["1 answers, confidence 0.05, right 0.00", "2 answers, confidence 0.95, right 1.00"]
