@@ -24,15 +24,6 @@ def model_folder(name: str) -> Path:
     return Path(name)
 
 
-def choose_dtype(setting: str) -> torch.dtype:
-    """``auto``, ``float32`` or ``bfloat16`` as a torch type; auto is bfloat16 where the processor multiplies it."""
-    if setting == "auto":
-        capabilities = torch.cpu.get_capabilities()
-        native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16")
-        return torch.bfloat16 if native else torch.float32
-    return torch.bfloat16 if setting == "bfloat16" else torch.float32
-
-
 class Embedder:
     """Turns texts into unit vectors: the inner product of two is their cosine."""
 

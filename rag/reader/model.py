@@ -189,9 +189,7 @@ class ReaderModel(nn.Module):
         h_QTD, grown = self.decoder(x_QTD, memory=memory.layers, memory_valid_BS=memory.valid_QS, past=past)
         return h_QTD, grown
 
-    def _point(
-        self, h_QTD: Tensor, copied_from_QT: Tensor, memory: Memory, *, num_past: int
-    ) -> tuple[Tensor, Tensor]:
+    def _point(self, h_QTD: Tensor, copied_from_QT: Tensor, memory: Memory, *, num_past: int) -> tuple[Tensor, Tensor]:
         """log P(copy) + log P(position | copy), (Q, T, S), and log P(write), (Q, T)."""
         gate_QT = self.copy_gate(h_QTD).float().squeeze(-1)
         point_QTS = (self.pointer_query(h_QTD) @ memory.pointer_QSD.transpose(1, 2)).float() / math.sqrt(self.width)

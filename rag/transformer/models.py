@@ -1,19 +1,20 @@
-"""An encoder and a decoder built from the layers, and the loading of BERT-family weights into the encoder.
+"""An encoder and a decoder as BERT and the reader have them, and the loading of BERT-family weights into the encoder.
 
 Shapes as in ``attention.py``.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rag.errors import ModelError
 from rag.transformer.attention import KeyValue, causal_mask, padding_mask
-from rag.transformer.layers import DecoderLayer, EncoderLayer, LayerShape, TokenEmbedding
+from rag.transformer.embedding import TokenEmbedding
+from rag.transformer.layer_shape import LayerShape
+from rag.transformer.layers import TransformerLayer
+from rag.transformer.weight_files import CONFIG, WeightFiles, fill_from, read_config
 
 
 class Encoder(nn.Module):
@@ -27,14 +28,14 @@ class Encoder(nn.Module):
         self.embedding = TokenEmbedding(
             shape, vocabulary=vocabulary, max_positions=max_positions, num_segments=num_segments
         )
-        self.layers = nn.ModuleList(EncoderLayer(shape) for _ in range(num_layers))
+        self.layers = nn.ModuleList(TransformerLayer(shape) for _ in range(num_layers))
 
     def forward(self, ids_BT: Tensor, *, segments_BT: Tensor | None = None, valid_BT: Tensor) -> Tensor:
         """States (B, T, D) of the tokens; ``valid`` is true at tokens that are not padding."""
         x_BTD: Tensor = self.embedding(ids_BT, segments_BT=segments_BT)
         mask = padding_mask(valid_BT)
         for layer in self.layers:
-            x_BTD = layer(x_BTD, mask=mask)
+            x_BTD, _ = layer(x_BTD, mask=mask)
         return x_BTD
 
 
@@ -43,14 +44,14 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: LayerShape, *, num_layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(DecoderLayer(shape) for _ in range(num_layers))
+        self.layers = nn.ModuleList(TransformerLayer(shape, cross_attention=True) for _ in range(num_layers))
 
     def project(self, memory_BSD: Tensor) -> list[KeyValue]:
         """The memory's keys and values for each layer: computed once, read at every step."""
-        return [layer.cross_attention.project(memory_BSD) for layer in self._decoder_layers()]
+        return [layer.project_memory(memory_BSD) for layer in self._decoder_layers()]
 
-    def _decoder_layers(self) -> Sequence[DecoderLayer]:
-        return [layer for layer in self.layers if isinstance(layer, DecoderLayer)]
+    def _decoder_layers(self) -> Sequence[TransformerLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
     def forward(
         self,
@@ -73,64 +74,87 @@ class Decoder(nn.Module):
         return x_BTD, grown
 
 
-_BERT_NAMES = {
-    "attention.self.query": "attention.query",
-    "attention.self.key": "attention.key",
-    "attention.self.value": "attention.value",
-    "attention.output.dense": "attention.output",
-    "attention.output.LayerNorm": "attention_norm",
-    "intermediate.dense": "feed_forward.up",
-    "output.dense": "feed_forward.down",
-    "output.LayerNorm": "feed_forward_norm",
+_BERT_LAYER = {
+    "attention.query": "attention.self.query",
+    "attention.key": "attention.self.key",
+    "attention.value": "attention.self.value",
+    "attention.output": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "feed_forward.up": "intermediate.dense",
+    "feed_forward.down": "output.dense",
+    "feed_forward_norm": "output.LayerNorm",
 }
-_BERT_EMBEDDINGS = {
-    "embeddings.word_embeddings": "embedding.token",
-    "embeddings.position_embeddings": "embedding.position",
-    "embeddings.token_type_embeddings": "embedding.segment",
-    "embeddings.LayerNorm": "embedding.norm",
+_BERT_EMBEDDING = {
+    "embedding.token": "embeddings.word_embeddings",
+    "embedding.position": "embeddings.position_embeddings",
+    "embedding.segment": "embeddings.token_type_embeddings",
+    "embedding.norm": "embeddings.LayerNorm",
 }
 
 
-def rename_bert_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the tensors of a BERT checkpoint the names of ``Encoder``; what the encoder lacks (poolers) is left out."""
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in weights.items():
-        stem, _, kind = name.removeprefix("bert.").rpartition(".")
-        if stem in _BERT_EMBEDDINGS:
-            renamed[f"{_BERT_EMBEDDINGS[stem]}.{kind}"] = tensor
-        elif stem.startswith("encoder.layer."):
-            number, _, part = stem.removeprefix("encoder.layer.").partition(".")
-            renamed[f"layers.{number}.{_BERT_NAMES[part]}.{kind}"] = tensor
-    return renamed
+def bert_name(name: str) -> str:
+    """What a BERT checkpoint calls the ``Encoder``'s tensor ``name``."""
+    stem, _, kind = name.rpartition(".")
+    if stem in _BERT_EMBEDDING:
+        return f"{_BERT_EMBEDDING[stem]}.{kind}"
+    _, number, part = stem.split(".", 2)
+    return f"encoder.layer.{number}.{_BERT_LAYER[part]}.{kind}"
+
+
+def read_bert(files: WeightFiles, name: str) -> Tensor:
+    """A BERT tensor by its name in newer checkpoints: older ones lack the prefix, or say gamma and beta."""
+    older = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+    for known in (name, f"bert.{name}", older, f"bert.{older}"):
+        if known in files.names:
+            return files.read(known)
+    return files.read(name)
+
+
+def new_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
+    """The encoder that a BERT-family folder's config describes, on the meta device.
+
+    Raises:
+        ModelError: the config is missing, or of another family.
+    """
+    config = read_config(folder)
+    if config.get("model_type") != "bert":
+        raise ModelError(f"{folder} holds a {config.get('model_type')!r} model; a BERT-family model is needed.")
+    for option, only in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+        if config.get(option, only) != only:
+            raise ModelError(f"{folder / CONFIG}: {option}={config[option]!r} is not supported.")
+    try:
+        shape = LayerShape(
+            width=config["hidden_size"],
+            num_heads=config["num_attention_heads"],
+            hidden=config["intermediate_size"],
+            norm_eps=config["layer_norm_eps"],
+            dropout=dropout,
+        )
+        with torch.device("meta"):
+            return Encoder(
+                shape,
+                num_layers=config["num_hidden_layers"],
+                vocabulary=config["vocab_size"],
+                max_positions=config["max_position_embeddings"],
+                num_segments=config["type_vocab_size"],
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / CONFIG} does not describe a BERT model: {error}.") from error
 
 
 def load_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
-    """Load the encoder of a BERT-family folder (``config.json``, ``model.safetensors``).
+    """Load the encoder of a BERT-family folder (``config.json``, safetensors), float32; heads are left out.
 
     Raises:
-        ModelError: a file is missing, or the weights are of another family.
+        ModelError: a file or a tensor is missing or misshapen, or the weights are of another family.
     """
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder} is not a model folder: {name} is missing.")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    weights = load_file(folder / "model.safetensors")
-    if config.get("model_type") != "bert" or config.get("hidden_act") != "gelu":
-        raise ModelError(f"{folder} holds a {config.get('model_type')!r} model; a BERT-family model is needed.")
-    shape = LayerShape(
-        width=config["hidden_size"],
-        num_heads=config["num_attention_heads"],
-        hidden=config["intermediate_size"],
-        norm_eps=config["layer_norm_eps"],
-        dropout=dropout,
-    )
-    with torch.device("meta"):
-        encoder = Encoder(
-            shape,
-            num_layers=config["num_hidden_layers"],
-            vocabulary=config["vocab_size"],
-            max_positions=config["max_position_embeddings"],
-            num_segments=config["type_vocab_size"],
+    with WeightFiles(folder) as files:
+        encoder = new_bert_encoder(folder, dropout=dropout)
+        fill_from(
+            encoder,
+            encoder.state_dict(),
+            lambda name: read_bert(files, bert_name(name)),
+            dtype=torch.float32,
+            folder=folder,
         )
-    encoder.load_state_dict({k: v.float() for k, v in rename_bert_weights(weights).items()}, assign=True)
     return encoder

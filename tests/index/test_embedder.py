@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from rag.errors import InvalidInput
-from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype
+from rag.index.embedder import CARRIED_MODEL, Embedder
+from rag.transformer.processor import choose_dtype
 
 
 def test_vectors_are_unit_half_precision_and_near_by_meaning(embedder: Embedder) -> None:

@@ -8,8 +8,8 @@ from transformers import BertConfig, BertModel
 
 from rag.errors import ModelError
 from rag.index.embedder import CARRIED_MODEL, model_folder
-from rag.transformer.attention import MultiHeadAttention, causal_mask
-from rag.transformer.layers import LayerShape, TokenEmbedding
+from rag.transformer.embedding import TokenEmbedding
+from rag.transformer.layer_shape import LayerShape
 from rag.transformer.models import Decoder, load_bert_encoder
 
 SHAPE = LayerShape(width=32, num_heads=4, hidden=64)
@@ -60,23 +60,6 @@ def test_model_of_another_family_is_refused(bert_folder: tuple[Path, BertModel])
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
     with pytest.raises(ModelError, match="llama"):
         load_bert_encoder(folder)
-
-
-def test_attention_equals_the_written_out_formula() -> None:
-    torch.manual_seed(1)
-    attention = MultiHeadAttention(32, 4).eval()
-    x = torch.randn(2, 5, 32)
-    mask = causal_mask(5, 5, device=x.device)
-    memory = attention.project(x)
-    q = attention.query(x).view(2, 5, 4, 8).transpose(1, 2)
-    weights = (q @ memory.key_BHSK.transpose(2, 3) / 8**0.5).masked_fill(~mask, float("-inf")).softmax(-1)
-    expected = attention.output((weights @ memory.value_BHSK).transpose(1, 2).reshape(2, 5, 32))
-    torch.testing.assert_close(attention(x, mask=mask), expected)
-
-
-def test_width_that_heads_do_not_divide_raises() -> None:
-    with pytest.raises(ValueError, match="not a multiple"):
-        MultiHeadAttention(30, 4)
 
 
 def test_decoder_gives_the_same_states_with_and_without_cache() -> None:
