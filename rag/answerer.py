@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from rag.errors import Busy
@@ -60,8 +60,9 @@ class Answerer:
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
         self._places = threading.BoundedSemaphore(max_concurrent)
-        # One question at a time uses all cores; two at once would only take turns, and each wait for both.
-        self._generating = threading.Lock()
+        self._generating: AbstractContextManager[object] = (
+            threading.Lock() if generator.one_at_a_time else nullcontext()
+        )
 
     def ask(self, question: str, *, collection: str, options: AskOptions) -> Answer:
         """Answer a question from a collection.
@@ -70,6 +71,7 @@ class Answerer:
             InvalidInput: the question or an option is wrong; see ``Retriever.search``.
             NotFound: there is no such collection.
             Busy: ``max_concurrent_answers`` questions are in work already.
+            GeneratorUnavailable: the model that writes answers is on a server that does not answer.
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         with self._place():
@@ -113,14 +115,23 @@ class Answerer:
             },
         )
 
+    def check(self) -> None:
+        """See whether the generator could answer now; raises GeneratorUnavailable where it could not."""
+        self._generator.check()
+
     def would_abstain(self, generation: Generation) -> bool:
         """Whether this answer is to be withheld where abstaining is on."""
         return not generation.answer or generation.confidence < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
-        """Log an answer and return it as logged. A withheld answer is logged as empty, with all its passages."""
+        """Log an answer and return it as logged."""
+        with self._database.write() as session:
+            return get_answer(session, insert_answer(session, self.to_log(considered))).answer
+
+    def to_log(self, considered: Considered) -> NewAnswer:
+        """What is logged of an answer. A withheld one is logged as empty, with all its passages."""
         generation, found, options = considered.generation, considered.found, considered.options
-        new = NewAnswer(
+        return NewAnswer(
             collection_id=found.collection.id,
             question=considered.question,
             answer="" if considered.abstained else generation.answer,
@@ -129,7 +140,7 @@ class Answerer:
             citations=() if considered.abstained else generation.citations,
             passages=considered.hits,
             scores=considered.scores,
-            model=self._generator.name,
+            model=generation.model or self._generator.name,
             model_sha256=self._generator.weights_sha256,
             embedding_model=found.collection.embedding_model,
             index_change_id=found.change_id,
@@ -140,12 +151,14 @@ class Answerer:
                 "abstain_below": self._abstain_below,
                 **self._retriever.settings,
                 **self._generator.settings,
+                **generation.details,
             },
+            confidence_kind=generation.confidence_kind,
+            spans=() if considered.abstained else generation.spans,
+            unsupported=() if considered.abstained else generation.unsupported,
             timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
             evaluation_run_id=options.evaluation_run_id,
         )
-        with self._database.write() as session:
-            return get_answer(session, insert_answer(session, new)).answer
 
     def _score(self, judged: Judged) -> tuple[Score, ...]:
         values = [(scorer, scorer.score(judged)) for scorer in self._scorers]
@@ -166,7 +179,9 @@ class Answerer:
 
 
 def _by_relevance(hits: Sequence[Hit], generation: Generation) -> tuple[Hit, ...]:
-    """The hits with their relevance, most relevant first: the reader's own reranking."""
+    """The hits that were read, with their relevance and most relevant first where the generator judged it."""
+    if generation.relevance is None:
+        return tuple(hits[: generation.num_read])
     judged = [
         replace(hit, scores=replace(hit.scores, relevance=relevance))
         for hit, relevance in zip(hits, generation.relevance, strict=True)

@@ -11,8 +11,13 @@ import torch
 
 from rag.answerer import Answerer, AskOptions
 from rag.config import Settings, load_settings
+from rag.errors import InvalidInput
+from rag.generators.generator import Explainer, Generator
+from rag.generators.language_model import LocalModel, LocalOptions
+from rag.generators.openai import OpenAIServer, ServerOptions
+from rag.generators.prompted_generator import PromptedGenerator
 from rag.generators.reader_generator import ReaderGenerator
-from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder, quiet_model_loading
+from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_model_loading
 from rag.index.index_set import IndexSet
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
@@ -21,7 +26,8 @@ from rag.ingest.storing import Labels
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
-from rag.records import Answer, Hit, Origin, SearchMode
+from rag.records import Answer, Explanation, Hit, Origin, SearchMode
+from rag.reproduction import Reproduction, reproduce
 from rag.retriever import Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.confidence import Confidence
@@ -29,6 +35,7 @@ from rag.scoring.context_precision import ContextPrecision
 from rag.store.collections import get_collection
 from rag.store.database import Database
 from rag.store.migrate import require_current
+from rag.transformer.processor import choose_dtype
 
 DEFAULT_COLLECTION = "default"
 
@@ -96,17 +103,28 @@ class Rag:
         )
 
     @cached_property
-    def answerer(self) -> Answerer:
-        """The main path."""
+    def generator(self) -> Generator:
+        """What writes the answers: the reader, a language model in this process, or one on a server."""
+        kind, _, place = self.settings.generator.partition(":")
+        if kind == "openai":
+            return PromptedGenerator(OpenAIServer(_server_options(self.settings, place)))
+        if kind == "lm":
+            dtype = choose_dtype(self.settings.generator_dtype)
+            return PromptedGenerator(LocalModel.load(Path(place), _local_options(self.settings), dtype=dtype))
         reader = Reader.load(
             self.settings.reader_weights or SHIPPED_WEIGHTS,
             model_folder(CARRIED_MODEL),
             dtype=choose_dtype(self.settings.reader_dtype),
         )
+        return ReaderGenerator(reader, mode=self._reader_mode)
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """The main path."""
         return Answerer(
             self.database,
             self.retriever,
-            ReaderGenerator(reader, mode=self._reader_mode),
+            self.generator,
             [Confidence(), AnswerRelevancy(self.embedder), ContextPrecision()],
             abstain_below=self.settings.abstain_below,
             max_concurrent=self.settings.max_concurrent_answers,
@@ -186,7 +204,46 @@ class Rag:
         )
         return self.answerer.ask(question, collection=collection, options=options)
 
+    def explain(self, answer: Answer) -> Explanation:
+        """Where each token of an answer comes from. The question is read again over the passages of the answer.
+
+        Raises:
+            InvalidInput: the generator is not the reader; no other tells where its words come from.
+        """
+        if not isinstance(self.generator, Explainer):
+            raise InvalidInput(f"{self.generator.name} cannot explain its answers; set generator to reader.")
+        return self.generator.explain(answer.question, answer.passages)
+
+    def reproduce(self, answer_id: int) -> Reproduction:
+        """Ask a logged question again and compare. See ``rag.reproduction``."""
+        return reproduce(self.database, self.retriever, self.answerer, answer_id)
+
 
 def open_rag(settings: Settings | None = None) -> Rag:
     """Open the service with these settings, or with those of the environment and ``rag.toml``."""
     return Rag(settings or load_settings())
+
+
+def _local_options(settings: Settings) -> LocalOptions:
+    return LocalOptions(
+        timeout_s=settings.generator_timeout_s,
+        max_new_tokens=settings.generator_max_new_tokens,
+        prompt_chars=settings.generator_prompt_chars,
+        temperature=settings.generator_temperature,
+        seed=settings.generator_seed,
+    )
+
+
+def _server_options(settings: Settings, url: str) -> ServerOptions:
+    return ServerOptions(
+        url=url,
+        model=settings.generator_model,
+        api_key=settings.generator_api_key.get_secret_value(),
+        timeout_s=settings.generator_timeout_s,
+        read_timeout_s=settings.generator_read_timeout_s,
+        retries=settings.generator_retries,
+        max_new_tokens=settings.generator_max_new_tokens,
+        prompt_chars=settings.generator_prompt_chars,
+        temperature=settings.generator_temperature,
+        seed=settings.generator_seed,
+    )

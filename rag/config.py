@@ -5,8 +5,9 @@ This is the only module that reads the environment. Every limit of the service i
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,7 +21,9 @@ from rag.errors import InvalidInput
 class Settings(BaseSettings):
     """All settings, with their defaults. An unknown key in ``rag.toml`` and a bad value are refused at start."""
 
-    model_config = SettingsConfigDict(env_prefix="RAG_", toml_file="rag.toml", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="RAG_", toml_file="rag.toml", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     # Where things are kept.
     data_dir: Path = Field(Path("rag-data"), description="Folder of the embedded database and the index snapshots.")
@@ -53,15 +56,58 @@ class Settings(BaseSettings):
     reader_weights: Path | None = Field(None, description="Folder of reader weights; empty: the shipped ones.")
     reader_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     abstain_below: float | None = Field(
-        None, ge=0, le=1, description="Confidence under which an answer is withheld; empty: the weights' own threshold."
+        None,
+        ge=0,
+        le=1,
+        description="Confidence under which an answer is withheld; empty: the generator's own threshold. It is a "
+        "probability with the reader, and the share of the answer that quotes support with any other generator.",
     )
     max_concurrent_answers: int = Field(8, ge=1, description="Requests in work at once; beyond it 503.")
     num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
+
+    # Answering with a language model instead of the reader.
+    generator: str = Field(
+        "reader",
+        description="reader; lm:FOLDER, a language model in the format of GPT-2, Llama or Qwen; or openai:URL, any "
+        "server that speaks the OpenAI protocol. Passages are sent to that server.",
+    )
+    generator_model: str = Field("", description="The server's name of the model; empty: the only one that it has.")
+    generator_api_key: SecretStr = Field(SecretStr(""), description="Sent to the server, never logged.")
+    generator_dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Of a model in this process.")
+    generator_timeout_s: float = Field(120, gt=0, le=3600, description="Longest wait for an answer, retries included.")
+    generator_read_timeout_s: float = Field(60, gt=0, le=3600, description="Longest silence of the server.")
+    generator_retries: int = Field(2, ge=0, le=10, description="After a lost connection or a status 429, 502 to 504.")
+    generator_max_new_tokens: int = Field(512, ge=1, le=32_768)
+    generator_prompt_chars: int = Field(
+        16_000, ge=4_000, description="Longest prompt; passages beyond it are not read."
+    )
+    generator_temperature: float = Field(0, ge=0, le=2, description="0: always the likeliest token.")
+    generator_seed: int = Field(0, ge=0, lt=2**31)
 
     # Serving.
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
     max_upload_bytes: int = Field(20_000_000, ge=1)
+
+    @field_validator("generator")
+    @classmethod
+    def _check_generator(cls, value: str) -> str:
+        kind, _, place = value.partition(":")
+        if kind == "reader" and not place:
+            return "reader"
+        if kind == "lm" and place:
+            return value
+        if kind != "openai":
+            raise ValueError("it must be reader, lm:FOLDER or openai:URL")
+        return f"openai:{_server_url(place)}"
+
+    @field_validator("generator_api_key")
+    @classmethod
+    def _check_api_key(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value().strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("it must be printable ASCII on one line")
+        return SecretStr(key)
 
     @classmethod
     def settings_customise_sources(
@@ -97,3 +143,19 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InvalidInput(f"Bad settings: {problems}.") from error
+
+
+def _server_url(value: str) -> str:
+    """A server's address without the slash at its end. It is logged, so it must hold no password."""
+    try:
+        url = urlsplit(value)
+        url.port  # noqa: B018 - raises for a port that is no number
+    except ValueError as error:
+        raise ValueError(f"the URL after openai: is malformed ({error})") from error
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("openai: needs a URL, such as openai:http://127.0.0.1:8080/v1")
+    if url.username or url.password:
+        raise ValueError("the URL after openai: must not hold a user or password; set generator_api_key")
+    if url.query or url.fragment:
+        raise ValueError("the URL after openai: must end before any ? or #")
+    return value.rstrip("/")

@@ -7,7 +7,8 @@ RagError
 ├── NotFound                a named thing does not exist (HTTP 404)
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
-│   └── Busy                too many requests are in work; see ``max_concurrent_answers``
+│   ├── Busy                too many requests are in work; see ``max_concurrent_answers``
+│   └── GeneratorUnavailable  the model that writes answers is down, too slow, or says what cannot be understood
 ├── ModelError              model weights are missing, damaged or of another shape than the code expects
 └── IndexDamaged            index files do not match their manifest; caught inside, and rebuilt from SQL
 """
@@ -47,6 +48,10 @@ class StoreUnavailable(Unavailable):
 
 class Busy(Unavailable):
     """Too many requests are in work."""
+
+
+class GeneratorUnavailable(Unavailable):
+    """The model that writes answers is down, too slow, or says what cannot be understood."""
 
 
 class ModelError(RagError):

@@ -12,6 +12,8 @@ Metadata = Mapping[str, str | int | float | bool | None]
 
 Origin = Literal["real", "synthetic"]
 SearchMode = Literal["hybrid", "keyword", "vector"]
+ConfidenceKind = Literal["probability", "support"]
+"""probability: calibrated, that the answer is right. support: the share of the answer that its citations support."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +127,27 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSpan:
+    """Where the characters ``answer[answer_start:answer_end]`` come from.
+
+    ``citation`` is the index of the citation that they were copied from: they equal ``version.text[start:end]`` of its
+    document version, and that range lies within the citation's. ``None``: the model wrote them itself.
+    """
+
+    answer_start: int
+    answer_end: int
+    citation: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answered question, as logged. ``answer`` is empty when ``abstained``; ``passages`` are what was read."""
+    """One answered question, as logged. ``answer`` is empty when ``abstained``; ``passages`` are what was read.
+
+    ``spans`` trace every character of ``answer``, in order; empty where that was not traced. ``unsupported`` are the
+    ranges of ``answer`` that no citation was found to support.
+    """
 
     id: int
     question: str
@@ -140,3 +161,50 @@ class Answer:
     timings_ms: Mapping[str, float]
     model: str
     created_at: datetime
+    confidence_kind: ConfidenceKind = "probability"
+    spans: tuple[AnswerSpan, ...] = ()
+    unsupported: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedToken:
+    """One token of an answer, and where the decoder would take it from, given the answer before it.
+
+    passage_id, start, end: the passage, and the characters of its document, that it was copied from; None: written.
+    probability: of this token here, from any place. copied: the part that is copying it from just that place.
+    written: of writing anything here rather than copying.
+    passage_weights: of copying anything from each of ``Explanation.passage_ids``; with ``written`` they add up to 1.
+    """
+
+    text: str
+    passage_id: int | None
+    start: int | None
+    end: int | None
+    probability: float
+    copied: float
+    written: float
+    passage_weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceWeight:
+    """How often the decoder would copy the characters ``start:end`` of a passage's document, over the whole answer."""
+
+    passage_id: int
+    start: int
+    end: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why an answer says what it says, token by token; also of an answer that was withheld.
+
+    ``passage_weights`` is the mean of the tokens' own, by place in ``passage_ids``.
+    """
+
+    answer: str
+    passage_ids: tuple[int, ...]
+    passage_weights: tuple[float, ...]
+    tokens: tuple[ExplainedToken, ...]
+    sources: tuple[SourceWeight, ...]

@@ -14,12 +14,13 @@ import torch
 from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
-from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder, quiet_model_loading
+from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_model_loading
 from rag.reader.checkpoint import new_reader
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.store import migrate
 from rag.store.database import Database
+from rag.transformer.processor import choose_dtype
 
 
 @pytest.fixture(scope="session")

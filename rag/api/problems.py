@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from rag.api.schemas import Response
 from rag.errors import (
     Busy,
+    GeneratorUnavailable,
     InvalidInput,
     LimitExceeded,
     ModelError,
@@ -49,6 +50,7 @@ KINDS: Mapping[type[RagError], Kind] = {
     InvalidInput: Kind(422, "invalid-input", "The input is not valid"),
     NotFound: Kind(404, "not-found", "Not found"),
     Busy: Kind(503, "busy", "Too busy"),
+    GeneratorUnavailable: Kind(503, "generator-unavailable", "The model does not answer"),
     Unavailable: Kind(503, "unavailable", "Not available now"),
     ModelError: Kind(500, "model-error", "A model cannot be used"),
     RagError: Kind(500, "internal-error", "Internal error"),

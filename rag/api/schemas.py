@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag.records import Origin, SearchMode
+from rag.records import ConfidenceKind, Origin, SearchMode
 from rag.store.answers import LoggedAnswer
 from rag.store.collections import CollectionSize
 from rag.store.documents import DocumentText, StoredDocument
@@ -145,6 +145,20 @@ class SearchResponse(Response):
     hits: list[HitResponse]
 
 
+class AnswerSpanResponse(RecordResponse):
+    """Where the characters ``answer_start`` to ``answer_end`` of an answer come from.
+
+    ``citation`` is the position, from 0, of the citation that they were copied from, and ``start`` and ``end`` are
+    theirs in its document; null where the model wrote them itself.
+    """
+
+    answer_start: int
+    answer_end: int
+    citation: int | None
+    start: int | None
+    end: int | None
+
+
 class AnswerResponse(RecordResponse):
     """An answer, as logged. Where ``abstained``, ``answer`` is empty and ``passages`` are the closest there are."""
 
@@ -153,8 +167,16 @@ class AnswerResponse(RecordResponse):
     collection: str
     answer: str
     abstained: bool
-    confidence: float = Field(description="Calibrated probability that the answer is right, 0 to 1.")
+    confidence: float = Field(description="0 to 1; confidence_kind says of what.")
+    confidence_kind: ConfidenceKind = Field(
+        description="probability: calibrated, that the answer is right. support: the share of the answer that its "
+        "citations were found to support."
+    )
     citations: list[CitationResponse]
+    spans: list[AnswerSpanResponse] = Field(description="Where each character of the answer comes from, in order.")
+    unsupported: list[tuple[int, int]] = Field(
+        description="Ranges of the answer, start and end, that no citation was found to support."
+    )
     passages: list[HitResponse] = Field(description="What was read, most relevant first.")
     scores: dict[str, float] = Field(description="Quality scores, by metric.")
     timings_ms: dict[str, float] = Field(description="Milliseconds, by stage.")
@@ -343,40 +365,6 @@ class UploadResponse(Response):
     """The documents that the uploaded file holds now."""
 
     documents: list[DocumentResponse]
-
-
-class SourcePairResponse(RecordResponse):
-    """A document and the one that it repeats, by source."""
-
-    source: str
-    of: str
-
-
-class SourceReasonResponse(RecordResponse):
-    """What was refused, and why."""
-
-    source: str
-    reason: str
-
-
-class IngestionReportResponse(RecordResponse):
-    """What became of the documents of a run. Near duplicates are also counted as added or updated."""
-
-    run_id: int | None
-    collection: str
-    num_added: int
-    num_updated: int
-    num_unchanged: int
-    num_exact_duplicates: int
-    num_near_duplicates: int
-    num_refused: int
-    num_removed: int
-    num_passages: int
-    exact_duplicates: list[SourcePairResponse]
-    near_duplicates: list[SourcePairResponse]
-    refused: list[SourceReasonResponse]
-    seconds: float
-    passages_per_second: float
 
 
 class HealthResponse(Response):

@@ -134,4 +134,4 @@ def _load_embedding_model(service: Rag) -> None:
 
 def _load_models(service: Rag) -> None:
     _load_embedding_model(service)
-    service.answerer  # noqa: B018
+    service.answerer.check()

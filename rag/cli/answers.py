@@ -2,13 +2,15 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rag.cli.ask import print_answer
-from rag.cli.output import console, note, plain, print_json, print_table
-from rag.cli.state import open_database
+from rag.cli.explaining import print_explanation
+from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
+from rag.cli.state import open_database, settings_of
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -101,6 +103,57 @@ def show(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = Fals
     for given in logged.feedback:
         words = " · ".join(part for part in (given.comment, given.corrected_answer) if part)
         out.print(plain(f"  rated {'up' if given.rating > 0 else 'down'} {words}".rstrip()))
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    answer_id: AnswerId,
+    heat_map: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with coloured passages instead of printing.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Where each token of a logged answer comes from: its question is read again over its passages."""
+    from rag.assemble import Rag
+    from rag.store.answers import get_answer
+    from rag.web.heat_map import heat_map_page
+
+    require_folder_of(heat_map)
+    with Rag(settings_of(context)) as service:
+        with service.database.read() as session:
+            answer = get_answer(session, answer_id).answer
+        explanation = service.explain(answer)
+    if heat_map is not None:
+        write_file(heat_map, heat_map_page(answer, explanation))
+    elif as_json:
+        print_json(asdict(explanation))
+    else:
+        console().print(plain(answer.question))
+        print_explanation(answer, explanation)
+
+
+@app.command()
+def reproduce(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = False) -> None:
+    """Ask a logged question again as it was asked, and say what is the same and what has changed since."""
+    from rag.assemble import Rag
+
+    with Rag(settings_of(context)) as service:
+        found = service.reproduce(answer_id)
+    if as_json:
+        print_json(asdict(found))
+        return
+    out = console()
+    out.print("the same answer" if found.same else "another answer:", style="bold")
+    if not found.same:
+        out.print(plain("(not in these documents)" if found.abstained else found.answer))
+    out.print(f"confidence {found.confidence:.4f} ({found.confidence_difference:+.4f})")
+    if not found.same_passages:
+        out.print("It was read from other passages.")
+    if found.other_hardware:
+        out.print("It was computed on other hardware or in other numbers, which alone can change an answer.")
+    if found.changed:
+        print_table(["changed", "then", "now"], [[name, *pair] for name, pair in found.changed.items()])
 
 
 @app.command()

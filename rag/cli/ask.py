@@ -1,14 +1,17 @@
 """``rag ask``."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from rag.api.name_values import parse_name_values
-from rag.cli.output import console, plain, print_json
+from rag.cli.explaining import print_explanation
+from rag.cli.output import console, plain, print_json, require_folder_of, write_file
 from rag.cli.state import settings_of
-from rag.cli.wording import place, quote_in_sentence, short_source
+from rag.cli.wording import confidence, place, quote_in_sentence, short_source
 from rag.records import Answer
 
 NUM_CLOSEST = 3
@@ -23,32 +26,48 @@ def ask(
         list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
     ] = None,
     no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Answer even below the threshold.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show where each token of the answer comes from, and how surely.")
+    ] = False,
+    heat_map: Annotated[
+        Path | None, typer.Option(help="Write the explanation as an HTML page with coloured passages.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /v1/answers gives it.")] = False,
 ) -> None:
     """Answer a question from the documents, with citations."""
     from rag.api.schemas import AnswerResponse
     from rag.assemble import Rag
+    from rag.web.heat_map import heat_map_page
 
     filters = parse_name_values(filter_ or [], field="--filter")
+    require_folder_of(heat_map)
     with Rag(settings_of(context)) as service:
         answer = service.ask(question, collection=collection, top_k=top_k, filters=filters, abstain=not no_abstain)
+        explanation = service.explain(answer) if explain or heat_map else None
+    if explanation is not None and heat_map is not None:
+        write_file(heat_map, heat_map_page(answer, explanation))
     if as_json:
-        print_json(AnswerResponse.from_record(answer).model_dump(mode="json"))
-    else:
-        print_answer(answer)
+        shown = AnswerResponse.from_record(answer).model_dump(mode="json")
+        print_json({**shown, "explanation": asdict(explanation)} if explain and explanation is not None else shown)
+        return
+    print_answer(answer)
+    if explain and explanation is not None:
+        print_explanation(answer, explanation)
 
 
 def print_answer(answer: Answer) -> None:
     """An answer for people."""
     out = console()
     if answer.abstained:
-        out.print(Text("Not in these documents.", style="bold"), Text(f"({answer.confidence:.0%} confidence)"))
+        out.print(Text("Not in these documents.", style="bold"), Text(f"({confidence(answer)})"))
         if answer.passages:
             out.print("The closest passages:")
         for hit in answer.passages[:NUM_CLOSEST]:
             out.print(plain(f"  {hit.title} {place(hit)}".rstrip() + f": {' '.join(hit.text.split())[:160]}"))
     else:
-        out.print(plain(answer.answer, "bold"), Text(f"({answer.confidence:.0%} confidence)"))
+        out.print(plain(answer.answer, "bold"), Text(f"({confidence(answer)})"))
+        for start, end in answer.unsupported:
+            out.print(plain(f"  no passage says: {answer.answer[start:end]}"))
         for number, citation in enumerate(answer.citations, start=1):
             where = ", ".join(part for part in (citation.title, place(citation), short_source(citation.source)) if part)
             out.print(plain(f"  [{number}] {where}"))

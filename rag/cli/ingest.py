@@ -28,7 +28,7 @@ def ingest(
     Unchanged files are skipped, changed ones replace their passages. A file that cannot be read is reported and does
     not stop the run; the exit status is then 3.
     """
-    from rag.api.schemas import IngestionReportResponse
+    from rag.api.ingestion_schemas import IngestionReportResponse
     from rag.assemble import Rag
     from rag.errors import InvalidInput
 

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from rich.text import Text
 
-from rag.records import Citation, Hit
+from rag.records import Answer, Citation, Hit
 from rag.text.sentences import sentence_spans
 
 
@@ -26,6 +26,11 @@ def place(record: Citation | Hit) -> str:
     if record.page is not None:
         return f"page {record.page}"
     return f"row {record.row}" if record.row is not None else ""
+
+
+def confidence(answer: Answer) -> str:
+    """How sure the answer is, and in which sense."""
+    return f"{answer.confidence:.0%} {'supported' if answer.confidence_kind == 'support' else 'confidence'}"
 
 
 def quote_in_sentence(citation: Citation, hits: tuple[Hit, ...], *, styled: bool) -> Text:

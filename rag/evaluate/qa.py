@@ -1,5 +1,6 @@
 """``rag evaluate qa``: ask the questions of a file in SQuAD format through the main path, and compare the answers."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from rag.evaluate.confidence_metrics import (
 )
 from rag.evaluate.corpus import Corpus, sample_questions
 from rag.evaluate.metrics import gold_rank, latency_ms, retrieval_metrics
+from rag.generators.generator import Generation
 from rag.records import Answer
 from rag.retriever import Retriever
 from rag.store.database import Database
@@ -26,6 +28,7 @@ from rag.training.squad import SquadQuestion
 NUM_RANKED = 10
 """Passages retrieved for the retrieval figures; the reader reads the first ``top_k`` of them."""
 RESULTS_PER_COMMIT = 200
+_MARK = re.compile(r"\s*\[\d+\]")
 RIGHT_F1 = 0.5
 """For the confidence figures an answer is right when at least half of it, by token F1, is."""
 
@@ -111,7 +114,7 @@ class QaEvaluation:
         considered = self._answerer.consider(question.question, found, options=asking)
         answer = self._answerer.log(considered)
         references = [text for text, _ in question.answers]
-        written = considered.generation.answer
+        written = _words(considered.generation)
         always = (exact_match(written, references), f1(written, references))
         withheld = (exact_match("", references), f1("", references))
         return _Outcome(
@@ -183,6 +186,11 @@ class QaEvaluation:
             "threshold_by_halves": None if all(answerable) else threshold_by_halves(judged, seed=self._options.seed),
             "bins": [asdict(one) for one in bins],
         }
+
+
+def _words(generation: Generation) -> str:
+    """The answer without the citation marks that a language model's sentences end with."""
+    return _MARK.sub("", generation.answer) if generation.confidence_kind == "support" else generation.answer
 
 
 def _means(figures: Sequence[tuple[float, float]]) -> dict[str, float]:

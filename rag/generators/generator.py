@@ -1,26 +1,38 @@
 """The protocol of generators, and what they return."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
-from rag.records import Citation, Hit
+from rag.records import AnswerSpan, Citation, ConfidenceKind, Explanation, Hit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """What a generator makes of a question.
 
-    answer: what it would say, also where its confidence is too low to say it.
-    citations: where each part of the answer was copied from.
-    confidence: its probability of being right, 0 to 1.
-    relevance: for each passage, the probability that it holds an answer, 0 to 1.
+    answer: what it would say, also where its confidence is too low to say it; empty where it declines to answer.
+    citations: what the answer rests on, in the order of the answer.
+    confidence: 0 to 1; ``confidence_kind`` says of what.
+    relevance: for each passage, the probability that it holds an answer, 0 to 1; None where nothing judged that, and
+        then the passages stay in the order of the search.
+    spans: where each character of the answer comes from, in order; empty where that was not traced.
+    unsupported: ranges of the answer that no citation was found to support.
+    num_read: how many of the passages, from the first, were read; None: all.
+    model: the name of the model as it reported itself with this answer; empty: the generator's name holds.
+    details: what else is worth logging of this one answer.
     """
 
     answer: str
     citations: tuple[Citation, ...]
     confidence: float
-    relevance: tuple[float, ...]
+    relevance: tuple[float, ...] | None = None
+    confidence_kind: ConfidenceKind = "probability"
+    spans: tuple[AnswerSpan, ...] = ()
+    unsupported: tuple[tuple[int, int], ...] = ()
+    num_read: int | None = None
+    model: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 class Generator(Protocol):
@@ -32,7 +44,7 @@ class Generator(Protocol):
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights, as logged."""
+        """SHA-256 of the weights, as logged; empty where they are out of sight, on another server."""
 
     @property
     def abstain_below(self) -> float:
@@ -40,7 +52,30 @@ class Generator(Protocol):
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """What else its answers depend on, as logged: number types and the like."""
+        """What else its answers depend on, as logged: number types and the like. Never a secret."""
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether questions should queue for it, because one alone uses all that this machine has."""
+
+    def check(self) -> None:
+        """See whether it could answer now.
+
+        Raises:
+            GeneratorUnavailable: it could not.
+        """
 
     def generate(self, question: str, hits: Sequence[Hit]) -> Generation:
-        """Answer from the hits."""
+        """Answer from the hits.
+
+        Raises:
+            GeneratorUnavailable: the model does not answer, or not in time.
+        """
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A generator that can tell where its words come from."""
+
+    def explain(self, question: str, hits: Sequence[Hit]) -> Explanation:
+        """Answer once more from the hits, and trace each token of the answer."""

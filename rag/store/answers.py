@@ -9,11 +9,13 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
-from rag.records import Answer, Citation, DocumentReference, Hit, HitScores
+from rag.records import Answer, AnswerSpan, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
 from rag.store import tables
 
 TIMINGS = ("embed", "retrieve", "read", "score", "total")
 """The stages whose milliseconds are logged, in columns of that name with ``_ms``."""
+_TRACE = "trace"
+"""The key among the settings under which the log keeps what is known of the answer's characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,9 @@ class NewAnswer:
     index_change_id: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     evaluation_run_id: int | None = None
+    confidence_kind: ConfidenceKind = "probability"
+    spans: Sequence[AnswerSpan] = ()
+    unsupported: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +97,10 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
         abstained=new.abstained,
         confidence=new.confidence,
         model=new.model,
-        model_sha256=new.model_sha256,
+        model_sha256=new.model_sha256 or None,
         embedding_model=new.embedding_model,
         index_change_id=new.index_change_id,
-        settings=dict(new.settings),
+        settings={**new.settings, _TRACE: _trace_values(new)},
         evaluation_run_id=new.evaluation_run_id,
         created_at=now,
         **{f"{stage}_ms": new.timings_ms.get(stage) for stage in TIMINGS},
@@ -140,12 +145,13 @@ def get_answer(session: Session, answer_id: int) -> LoggedAnswer:
             timings_ms=_timings(row),
             model=row.model,
             created_at=row.created_at,
+            **_trace(row.settings.get(_TRACE, {})),
         ),
         collection_id=row.collection_id,
         model_sha256=row.model_sha256,
         embedding_model=row.embedding_model,
         index_change_id=row.index_change_id,
-        settings=row.settings,
+        settings={name: value for name, value in row.settings.items() if name != _TRACE},
         evaluation_run_id=row.evaluation_run_id,
         scores=scores,
         feedback=_feedback(session, answer_id),
@@ -224,6 +230,26 @@ def _citation_values(answer_id: int, ordinal: int, citation: Citation) -> dict[s
         "start_char": citation.start,
         "end_char": citation.end,
         "quote": citation.quote,
+    }
+
+
+def _trace_values(new: NewAnswer) -> dict[str, Any]:
+    return {
+        "confidence_kind": new.confidence_kind,
+        "spans": [[s.answer_start, s.answer_end, s.citation, s.start, s.end] for s in new.spans],
+        "unsupported": [list(characters) for characters in new.unsupported],
+    }
+
+
+def _trace(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as fields of ``Answer``; answers of older versions have none."""
+    return {
+        "confidence_kind": values.get("confidence_kind", "probability"),
+        "spans": tuple(
+            AnswerSpan(answer_start=answer_start, answer_end=answer_end, citation=citation, start=start, end=end)
+            for answer_start, answer_end, citation, start, end in values.get("spans", ())
+        ),
+        "unsupported": tuple((start, end) for start, end in values.get("unsupported", ())),
     }
 
 

@@ -12,10 +12,11 @@ import rag.assemble
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
-from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder
+from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.reader import Reader
 from rag.store.database import Database
+from rag.transformer.processor import choose_dtype
 
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."

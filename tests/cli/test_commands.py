@@ -354,3 +354,25 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
     assert (output / "reader.safetensors").stat().st_size < 64_000_000
     assert "reader saved in" in rag(*arguments)  # resumes at the end, calibrates and saves again
     assert (work / "log.jsonl").read_text().count("\n") == 1
+
+
+def test_answer_is_explained_reproduced_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:
+    rag("db", "upgrade")
+    rag("ingest", str(folder), status=3)
+    shown = rag("ask", "Who keeps the support rota?", "--explain", "--heat-map", str(tmp_path / "map.html"))
+    assert "copied from" in shown
+    assert "Amara" in shown
+    assert "Amara" in (tmp_path / "map.html").read_text(encoding="utf-8")
+    answer = rag.json("ask", "Who keeps the support rota?", "--explain")
+    tokens = answer["explanation"]["tokens"]
+    assert [tokens[0]["start"], tokens[-1]["end"]] == [answer["citations"][0]["start"], answer["citations"][0]["end"]]
+    explained = rag.json("answers", "explain", str(answer["id"]))
+    assert explained["tokens"] == tokens
+    assert "the same answer" in rag("answers", "reproduce", str(answer["id"]))
+    assert rag.json("answers", "reproduce", str(answer["id"]))["changed"] == {}
+
+
+def test_heat_map_into_a_folder_that_is_not_there_is_refused_before_asking(rag: Command, tmp_path: Path) -> None:
+    rag("db", "upgrade")
+    with pytest.raises(RagError, match="there is no folder"):
+        rag("ask", "Who?", "--heat-map", str(tmp_path / "none" / "map.html"))

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag.index.embedder import CARRIED_MODEL, choose_dtype, model_folder
+from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.reader import Reader, ReaderMode, ReaderPassage, Reading
+from rag.transformer.processor import choose_dtype
 
 PASSAGES = [
     ReaderPassage(

@@ -64,8 +64,13 @@ function placeWords(record) {
   return record.row !== null ? `row ${record.row}` : "";
 }
 
-function confidenceWords({ abstained, confidence }) {
+function confidenceWords({ abstained, confidence, confidence_kind: kind, unsupported }) {
   const share = confidence < 0.01 ? "under 1%" : `${Math.round(confidence * 100)}%`;
+  if (kind === "support") {
+    // A language model's answer: how much of it the passages say, which is not how likely it is to be right.
+    if (abstained) return `The reply is withheld; the passages say ${share} of it.`;
+    return `The passages say ${share} of this${unsupported.length ? "; what is underlined stands in none of them" : ""}`;
+  }
   if (abstained) return `The best guess is withheld; its chance of being right is ${share}.`;
   if (confidence >= LIKELY) return `Very likely right (${share})`;
   if (confidence >= EVEN) return `Probably right (${share})`;
@@ -74,19 +79,24 @@ function confidenceWords({ abstained, confidence }) {
 
 // Passages. Ranges count code points while strings count UTF-16 units: Array.from gives one entry for each code point.
 
-function wordsOf(passage, ranges) {
-  const characters = Array.from(passage.text);
+function marked(text, ranges, tag) {
+  const characters = Array.from(text);
   const parts = [];
   let at = 0;
-  for (const { start, end } of [...ranges].sort((a, b) => a.start - b.start)) {
-    const from = Math.max(at, start - passage.start);
-    const to = Math.min(characters.length, end - passage.start);
+  for (const [start, end] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    const from = Math.max(at, start);
+    const to = Math.min(characters.length, end);
     if (to <= from) continue;
-    parts.push(characters.slice(at, from).join(""), make("mark", { text: characters.slice(from, to).join("") }));
+    parts.push(characters.slice(at, from).join(""), make(tag, { text: characters.slice(from, to).join("") }));
     at = to;
   }
   parts.push(characters.slice(at).join(""));
-  return make("p", { className: "words", children: parts });
+  return parts;
+}
+
+function wordsOf(passage, ranges) {
+  const inside = ranges.map(({ start, end }) => [start - passage.start, end - passage.start]);
+  return make("p", { className: "words", children: marked(passage.text, inside, "mark") });
 }
 
 function listed(passage, ranges, { heading = passage.title, more = [] } = {}) {
@@ -153,7 +163,8 @@ function show(answer) {
   answered = answer;
   byId("asked").textContent = answer.question;
   byId("result").classList.toggle("abstained", answer.abstained);
-  byId("answer").textContent = answer.abstained ? "Not in these documents." : answer.answer;
+  if (answer.abstained) byId("answer").textContent = "Not in these documents.";
+  else byId("answer").replaceChildren(...marked(answer.answer, answer.unsupported, "u"));
   showBar(answer.confidence);
   byId("confidence-words").textContent = confidenceWords(answer);
   showEvidence(answer);

@@ -1,0 +1,49 @@
+"""What a language model must be able to do to write answers, wherever it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rag.generators.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the model said. ``model`` is the name that it reported with it; ``details`` is what is worth logging."""
+
+    text: str
+    model: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+class ChatModel(Protocol):
+    """A language model that follows instructions."""
+
+    @property
+    def name(self) -> str:
+        """Name, as logged where a reply reports none."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; empty where they are out of sight."""
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """What its replies depend on, as logged. Never a secret."""
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether questions should queue for it."""
+
+    @property
+    def prompt_setting(self) -> str:
+        """The setting that limits its prompt."""
+
+    def fits(self, prompt: Prompt) -> bool:
+        """Whether it can read this prompt and has room to answer."""
+
+    def check(self) -> None:
+        """Raises GeneratorUnavailable where it could not reply now."""
+
+    def reply(self, prompt: Prompt) -> Reply:
+        """Reply to a prompt; raises GeneratorUnavailable where none comes, or not in time."""

@@ -1,0 +1,178 @@
+"""The same question gives the same answer: later, and whatever else is asked at the same time."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from rag.answerer import AskOptions
+from rag.assemble import Rag
+from rag.config import Settings
+from rag.errors import NotFound
+from rag.ingest.storing import Labels
+from rag.records import Document, Section
+
+TOWNS = [
+    "Lund",
+    "Malmo",
+    "Umea",
+    "Gavle",
+    "Boras",
+    "Vaxjo",
+    "Ystad",
+    "Kalmar",
+    "Visby",
+    "Falun",
+    "Motala",
+    "Nora",
+    "Eslov",
+    "Arvika",
+    "Mora",
+    "Skara",
+    "Sala",
+    "Trosa",
+    "Kiruna",
+    "Pitea",
+]
+PEOPLE = [
+    "Anna",
+    "Karl",
+    "Nils",
+    "Olga",
+    "Rolf",
+    "Elsa",
+    "Ivar",
+    "Maja",
+    "Sven",
+    "Tuva",
+    "Axel",
+    "Brita",
+    "Carl",
+    "Disa",
+    "Egil",
+    "Frida",
+    "Gert",
+    "Hilda",
+]
+TRADES = ["bakery", "brewery", "harbour", "library", "mill"]
+FORMS = [
+    "Who opened the {trade} of {town}?",
+    "When was the {trade} of {town} opened?",
+    "why did the {trade} of {town} close",
+    "How many people worked at the {trade} of {town}?",
+    "What stands where the {trade} of {town} stood?",
+]
+NUM_THREADS = 8
+
+
+def _documents() -> list[Document]:
+    rng = random.Random(0)
+    documents = []
+    for town in TOWNS:
+        words = " ".join(
+            f"The {trade} of {town} was opened by {rng.choice(PEOPLE)} in {rng.randrange(1800, 1950)} and gave work to "
+            f"{rng.randrange(3, 90)} people. It closed because {rng.choice(PEOPLE)} bought the land, and "
+            f"{rng.choice(['a school', 'a park', 'a square', 'nothing'])} stands there now."
+            for trade in TRADES
+        )
+        documents.append(
+            Document(
+                source=f"towns#{town}",
+                file="towns",
+                title=town,
+                media_type="text/plain",
+                text=words,
+                sections=(Section(start=0, end=len(words)),),
+            )
+        )
+    return documents
+
+
+@pytest.fixture
+def service(sqlite_url: str, tmp_path: Path) -> Rag:
+    with Rag(
+        Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_concurrent_answers=NUM_THREADS)
+    ) as opened:
+        opened.ingester.ingest_documents(
+            iter(_documents()),
+            file="towns",
+            file_sha256="0" * 64,
+            collection="default",
+            labels=Labels(tags={}),
+            on_progress=lambda _: None,
+        )
+        yield opened
+
+
+@pytest.mark.slow
+def test_500_questions_get_the_same_answers_alone_and_mixed(service: Rag) -> None:
+    questions = [form.format(town=town, trade=trade) for form in FORMS for town in TOWNS for trade in TRADES]
+    assert len(questions) == 500
+    options = AskOptions(top_k=3, filters={})
+
+    def ask(question: str) -> tuple[object, ...]:
+        found = service.retriever.search(question, collection="default", top_k=options.top_k)
+        considered = service.answerer.consider(question, found, options=options)
+        return (
+            considered.generation.answer,
+            considered.generation.confidence,
+            [(citation.document_id, citation.start, citation.end) for citation in considered.generation.citations],
+            [(hit.passage_id, hit.scores) for hit in considered.hits],
+        )
+
+    alone = {question: ask(question) for question in questions}
+    shuffled = random.Random(1).sample(questions, len(questions))
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        mixed = dict(zip(shuffled, pool.map(ask, shuffled), strict=True))
+    assert mixed == alone
+    assert len({answer for answer, *_ in alone.values()}) > 50
+
+
+def test_answer_is_reproduced_with_nothing_changed(service: Rag) -> None:
+    answer = service.ask("Who opened the mill of Lund?", top_k=3)
+    again = service.reproduce(answer.id)
+    assert again.same
+    assert again.same_passages
+    assert again.confidence_difference == 0
+    assert again.changed == {}
+
+
+def test_other_settings_and_a_new_document_are_named(service: Rag, tmp_path: Path) -> None:
+    answer = service.ask("Who opened the mill of Oslo?", top_k=3, abstain=False)
+    (tmp_path / "oslo.txt").write_text("The mill of Oslo was opened by Sigrid in 1911.")
+    service.ingest(tmp_path / "oslo.txt")
+    again = service.reproduce(answer.id)
+    assert not again.same
+    assert again.answer == "Sigrid"
+    assert not again.same_passages
+    assert set(again.changed) == {"index_change_id"}
+
+
+def test_other_hardware_is_reported_as_such(service: Rag) -> None:
+    answer = service.ask("Who opened the mill of Lund?", top_k=3)
+    with service.database.write() as session:
+        session.execute(
+            text("UPDATE answers SET settings = json_set(settings, '$.processor', 'riscv64 generic, torch 2.0.0')")
+        )
+    again = service.reproduce(answer.id)
+    assert again.other_hardware
+    assert again.changed["processor"][0] == "riscv64 generic, torch 2.0.0"
+
+
+def test_unknown_answer_cannot_be_reproduced(service: Rag) -> None:
+    with pytest.raises(NotFound):
+        service.reproduce(99)
+
+
+def test_explanation_names_the_passages_of_the_answer(service: Rag) -> None:
+    answer = service.ask("Who opened the mill of Lund?", top_k=3)
+    explanation = service.explain(answer)
+    assert explanation.answer == answer.answer
+    assert explanation.passage_ids == tuple(hit.passage_id for hit in answer.passages)
+    (citation,) = answer.citations
+    assert explanation.tokens[0].start == citation.start
+    assert explanation.tokens[-1].end == citation.end
+    assert {token.passage_id for token in explanation.tokens} == {citation.passage_id}
+    assert sum(explanation.passage_weights) <= 1 + 1e-3
