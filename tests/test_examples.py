@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import os
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from rag.assemble import Rag
 from rag.config import Settings
+from rag.store.database import Database
+from rag.store.training_runs import list_training_runs, training_curves
 from rag.text.normalize_answer import exact_match
 from rag.training.squad import load_squad
 
@@ -95,3 +99,83 @@ def test_binary_documents_are_those_that_the_script_writes(tmp_path: Path, monke
     for path in tmp_path.rglob("*.pdf"):
         assert path.read_bytes() == (HANDBOOK / path.relative_to(tmp_path)).read_bytes()
     assert len(list(tmp_path.rglob("*.docx"))) == 2
+
+
+def _run_training(
+    name: str, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[str, list[float]]:
+    """What a training example prints, and the figures at the beginning of its lines: the baseline's, then its own."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    printed = capsys.readouterr().out
+    found = re.findall(r"^(?:bigram|unigram|nearest pair|transformer) +([\d.]+)", printed, re.MULTILINE)
+    return printed, [float(figure) for figure in found]
+
+
+@pytest.mark.slow
+def test_names_are_learnt_better_than_by_bigrams_and_the_run_is_recorded(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", sqlite_url)
+    printed, (bigram, transformer) = _run_training(
+        "names.py", "--steps", "120", "--record", "--folder", str(tmp_path), monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert 2.3 < bigram < 2.6
+    assert transformer < bigram - 0.1
+    assert len(printed.split("invented: ")[1].split(", ")) == 20
+    database = Database(sqlite_url)
+    with database.read() as session:
+        (run,) = list_training_runs(session)
+        curves = training_curves(session, run.id)
+    database.dispose()
+    assert (run.kind, run.status, run.step, run.seed) == ("names", "finished", 120, 1)
+    assert run.scores is not None
+    assert run.scores["test_loss"] == pytest.approx(transformer, abs=1e-3)
+    assert run.data_files[0].path.endswith("names.txt")
+    assert [step for step, _ in curves["loss"]] == [100, 120]
+
+
+@pytest.mark.slow
+def test_blanks_are_filled_better_than_by_the_most_frequent_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, (unigram, transformer) = _run_training(
+        "masked_language_model.py", "--steps", "80", monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert transformer < unigram - 0.2
+    assert printed.count("[") == 8
+
+
+@pytest.mark.slow
+def test_texts_are_rewritten_better_than_by_copying_the_nearest_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Dates take minutes to learn; numbers spelt digit by digit take seconds.
+    words = ("o", "i", "z", "e", "h", "s", "b", "t", "x", "g")
+    data = tmp_path / "digits.tsv"
+    data.write_text("".join(f"{''.join(words[int(d)] for d in f'{n:03}')}\t{n:03}\n" for n in range(1_000)))
+    printed, (nearest, transformer) = _run_training(
+        "text_to_text.py", "--data", str(data), "--steps", "250", monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert transformer > 90 > nearest
+    assert "->" in printed
+
+
+def test_training_data_is_what_the_rules_write() -> None:
+    made = runpy.run_path(str(EXAMPLES / "make_training_data.py"))
+    for name, lines in (("sentences.txt", made["sentences"]()), ("dates.tsv", made["dates"]())):
+        assert (EXAMPLES / "data" / name).read_text(encoding="utf-8").splitlines() == lines
+    names = (EXAMPLES / "data/names.txt").read_text(encoding="utf-8").splitlines()
+    assert names == sorted(set(names))
+    assert all(re.fullmatch("[a-z]{2,}", name) for name in names)
+
+
+def test_examples_refuse_data_that_they_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"error: Cannot read .*none"):
+        _run_training("names.py", "--data", str(tmp_path / "none"), monkeypatch=monkeypatch, capsys=capsys)
+    (tmp_path / "bad.tsv").write_text("no tab\n")
+    with pytest.raises(SystemExit, match="error: .*one tab"):
+        _run_training("text_to_text.py", "--data", str(tmp_path / "bad.tsv"), monkeypatch=monkeypatch, capsys=capsys)

@@ -5,15 +5,12 @@ from typing import Annotated
 
 import typer
 
+from rag.cli import training_runs
 from rag.cli.output import Counter, console, note, print_json
 from rag.cli.state import settings_of
 
 app = typer.Typer(help="Train the models that answer.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Makes ``reader`` a subcommand while it is the only one."""
+app.command("runs")(training_runs.runs)
 
 
 @app.command()
@@ -32,9 +29,10 @@ def reader(
     """Train the reader. The same command goes on where a killed run stopped."""
     from dataclasses import asdict
 
-    from rag.index.embedder import CARRIED_MODEL, Embedder, choose_dtype, model_folder
+    from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
     from rag.training.loop import TrainingConfig, TrainingProgress
     from rag.training.reader import ReaderRun, train_reader
+    from rag.transformer.processor import choose_dtype
 
     settings = settings_of(context)
     embedder = Embedder(

@@ -8,55 +8,16 @@ AUTOINCREMENT. An index entry, a citation or a bookmark can thus never come to m
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    CheckConstraint,
-    Double,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    MetaData,
-    UniqueConstraint,
-)
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from rag.store.column_types import BigInt, PlainText, UtcDateTime
-
-Id = Annotated[int, mapped_column(primary_key=True)]
-
-NEVER_REUSE_IDS = {"sqlite_autoincrement": True}
+from rag.store.table_conventions import NEVER_REUSE_IDS, Id
+from rag.store.table_conventions import Base as Base  # those who compare the tables with a database find it here
 
 RANGE = "start_char >= 0 AND end_char > start_char"
 PLACE = 'page >= 1 AND "row" >= 1'
-
-
-class Base(DeclarativeBase):
-    """Types and constraint names that all tables share; names are explicit so that migrations can refer to them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "pk": "pk_%(table_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        int: BigInt,
-        str: PlainText(),
-        float: Double(),
-        bool: Boolean(),
-        bytes: LargeBinary(),
-        datetime: UtcDateTime(),
-        dict[str, Any]: JSON(none_as_null=True),
-        dict[str, str]: JSON(),
-        list[str]: JSON(),
-        list[dict[str, Any]]: JSON(),
-    }
 
 
 class Collection(Base):
@@ -372,3 +333,50 @@ class EvaluationResult(Base):
     f1: Mapped[float]
     gold_rank: Mapped[int | None]
     abstained: Mapped[bool]
+
+
+class TrainingRun(Base):
+    """One training of a model, from its settings to the hash of its weights.
+
+    A run that was killed stays ``running``, with the step and the moment of its last report; resuming goes on with the
+    same row, found by ``run_key``, and counts ``num_starts``.
+    """
+
+    __tablename__ = "training_runs"
+    __table_args__ = (
+        CheckConstraint("status IN ('running', 'finished', 'failed', 'interrupted')", name="status"),
+        CheckConstraint("step >= 0 AND num_steps >= 0 AND num_starts >= 1", name="counts"),
+        NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[Id]
+    run_key: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    status: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+    seed: Mapped[int]
+    data_files: Mapped[list[dict[str, Any]]]
+    code_version: Mapped[str]
+    machine: Mapped[dict[str, Any]]
+    folder: Mapped[str]
+    step: Mapped[int]
+    num_steps: Mapped[int]
+    num_starts: Mapped[int]
+    scores: Mapped[dict[str, Any] | None]
+    weights_path: Mapped[str | None]
+    weights_sha256: Mapped[str | None]
+    started_at: Mapped[datetime]
+    reported_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class TrainingPoint(Base):
+    """One value of one curve: a metric of a training run at a step. Steps are counted as they are finished."""
+
+    __tablename__ = "training_points"
+    __table_args__ = (CheckConstraint("step >= 0", name="step"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[float]
