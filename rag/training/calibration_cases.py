@@ -21,7 +21,7 @@ from rag.training.unanswerable import change_question
 NUM_PASSAGES = 8
 """As many as an answer reads by default: how sharp the scores are depends on it."""
 OFF_TOPIC_SHARE = 0.5
-NEAR_MISS_SHARE = 0.5
+NEAR_MISS_SHARE = 0.2
 """Of the questions, so many are asked a second time in this way."""
 NUM_FOUND = 200
 

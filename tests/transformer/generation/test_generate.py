@@ -88,7 +88,9 @@ def test_log_probabilities_are_left_out_on_request(model: nn.Module, tokenizer: 
 def test_seeds_repeat_an_answer_and_vary_it(model: nn.Module, tokenizer: TextTokenizer) -> None:
     options = replace(WAYS["sample"], temperature=2.0)
     answers = generate(model, tokenizer, [[70, 71]] * 4, options, seeds=[1, 2, 1, 3])
-    assert answers[0] == answers[2]
+    assert answers[0].ids == answers[2].ids
+    # With several threads the rows of a batch may be added up in different orders.
+    assert answers[0].log_probabilities == pytest.approx(answers[2].log_probabilities, abs=1e-4)
     assert len({answer.ids for answer in answers}) == 3
     assert generate(model, tokenizer, [[70, 71]], replace(options, seed=2))[0].ids == answers[1].ids
 

@@ -54,7 +54,7 @@ def test_a_row_whose_every_token_is_banned_stays_as_it_is() -> None:
 def test_draws_have_the_probabilities_of_transformers_warpers(
     logits: Tensor, monkeypatch: pytest.MonkeyPatch, top_k: int, top_p: float, guess: int
 ) -> None:
-    # With a guess of 4 tokens most rows need the full sort.
+    # With a guess of 4 tokens most nuclei are wider.
     monkeypatch.setattr(logits_module, "NUCLEUS_GUESS", guess)
     warped_NV = logits / 1.3
     if top_k:
@@ -71,7 +71,7 @@ def test_draws_have_the_probabilities_of_transformers_warpers(
 
 def test_a_draw_does_not_depend_on_the_other_rows(logits: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logits_module, "NUCLEUS_GUESS", 4)
-    logits[1, 7] = 60  # a row that needs no full sort
+    logits[1, 7] = 60  # a row whose nucleus is one token
     for u in (0.0, 0.3, 0.999999999):
         uniform_N = torch.full((3,), u, dtype=torch.float64)
         together = draw(logits, uniform_N, top_p=0.9)
