@@ -17,7 +17,7 @@ STYLE = """
 }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.6 system-ui, sans-serif; color: var(--ink);
   background: var(--paper); }
-h1 { font-size: 1.25rem; } h2 { font-size: 1rem; margin-top: 2rem; }
+h1 { font-size: 1.25rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 table { border-collapse: collapse; font-size: .9rem; } .wide { overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: .2rem .5rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
