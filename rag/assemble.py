@@ -1,6 +1,7 @@
 """From settings to the wired parts: the only place where they are put together. ``rag.open()`` leads here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,9 @@ import torch
 from rag.answerer import Answerer, AskOptions
 from rag.config import Settings, load_settings
 from rag.errors import InvalidInput
+from rag.generators.chat_model import ModelOptions
 from rag.generators.generator import Explainer, Generator
-from rag.generators.language_model import LocalModel, LocalOptions
+from rag.generators.language_model import LocalModel
 from rag.generators.openai import OpenAIServer, ServerOptions
 from rag.generators.prompted_generator import PromptedGenerator
 from rag.generators.reader_generator import ReaderGenerator
@@ -110,7 +112,7 @@ class Rag:
             return PromptedGenerator(OpenAIServer(_server_options(self.settings, place)))
         if kind == "lm":
             dtype = choose_dtype(self.settings.generator_dtype)
-            return PromptedGenerator(LocalModel.load(Path(place), _local_options(self.settings), dtype=dtype))
+            return PromptedGenerator(LocalModel.load(Path(place), _model_options(self.settings), dtype=dtype))
         reader = Reader.load(
             self.settings.reader_weights or SHIPPED_WEIGHTS,
             model_folder(CARRIED_MODEL),
@@ -224,8 +226,8 @@ def open_rag(settings: Settings | None = None) -> Rag:
     return Rag(settings or load_settings())
 
 
-def _local_options(settings: Settings) -> LocalOptions:
-    return LocalOptions(
+def _model_options(settings: Settings) -> ModelOptions:
+    return ModelOptions(
         timeout_s=settings.generator_timeout_s,
         max_new_tokens=settings.generator_max_new_tokens,
         prompt_chars=settings.generator_prompt_chars,
@@ -236,14 +238,10 @@ def _local_options(settings: Settings) -> LocalOptions:
 
 def _server_options(settings: Settings, url: str) -> ServerOptions:
     return ServerOptions(
+        **asdict(_model_options(settings)),
         url=url,
         model=settings.generator_model,
         api_key=settings.generator_api_key.get_secret_value(),
-        timeout_s=settings.generator_timeout_s,
         read_timeout_s=settings.generator_read_timeout_s,
         retries=settings.generator_retries,
-        max_new_tokens=settings.generator_max_new_tokens,
-        prompt_chars=settings.generator_prompt_chars,
-        temperature=settings.generator_temperature,
-        seed=settings.generator_seed,
     )

@@ -125,7 +125,7 @@ def explain(
             answer = get_answer(session, answer_id).answer
         explanation = service.explain(answer)
     if heat_map is not None:
-        write_file(heat_map, heat_map_page(answer, explanation))
+        write_file(heat_map, heat_map_page(answer, explanation), what="heat map")
     elif as_json:
         print_json(asdict(explanation))
     else:

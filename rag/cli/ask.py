@@ -45,7 +45,7 @@ def ask(
         answer = service.ask(question, collection=collection, top_k=top_k, filters=filters, abstain=not no_abstain)
         explanation = service.explain(answer) if explain or heat_map else None
     if explanation is not None and heat_map is not None:
-        write_file(heat_map, heat_map_page(answer, explanation))
+        write_file(heat_map, heat_map_page(answer, explanation), what="heat map")
     if as_json:
         shown = AnswerResponse.from_record(answer).model_dump(mode="json")
         print_json({**shown, "explanation": asdict(explanation)} if explain and explanation is not None else shown)

@@ -68,7 +68,7 @@ def qa(
     if plot is not None:
         error = metrics["confidence"]["expected_calibration_error"]
         title = f"{file.stem}: {metrics['num_questions']} answers, calibration error {error:.3f}"
-        write_file(plot, reliability_svg(metrics["confidence"]["bins"], title=title))
+        write_file(plot, reliability_svg(metrics["confidence"]["bins"], title=title), what="reliability plot")
     if as_json:
         print_json(metrics)
     else:

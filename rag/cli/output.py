@@ -55,8 +55,8 @@ def require_folder_of(path: Path | None) -> None:
         raise InvalidInput(f"Cannot write {path}: there is no folder {path.absolute().parent}.")
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file that the user asked for, and say so.
+def write_file(path: Path, text: str, *, what: str) -> None:
+    """Write a file that the user asked for, and say so; ``what`` is what is in it.
 
     Raises:
         InvalidInput: it cannot be written.
@@ -65,7 +65,7 @@ def write_file(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"Cannot write {path}: {error.strerror}.") from error
-    note(f"written: {path}")
+    note(f"{what} written to {path}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

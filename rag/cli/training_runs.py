@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.output import note, print_json, print_table
+from rag.cli.output import note, print_json, print_table, write_file
 from rag.cli.state import open_database
 
 if TYPE_CHECKING:
@@ -95,11 +95,7 @@ def _write_plot(path: Path, record: "TrainingRunRecord", curves: "Curves", metri
         x_label="step",
         y_label=labels.pop() if len(labels) == 1 else "value",
     )
-    try:
-        path.write_text(picture, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"Cannot write {path}: {error.strerror}.") from error
-    note(f"curves written to {path}")
+    write_file(path, picture, what="curves")
 
 
 def _as_json(record: "TrainingRunRecord") -> dict[str, Any]:

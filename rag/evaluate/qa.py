@@ -23,14 +23,13 @@ from rag.store.database import Database
 from rag.store.documents import get_document
 from rag.store.evaluations import QuestionResult, add_results, finish_evaluation, start_evaluation
 from rag.text.normalize_answer import exact_match, f1
+from rag.training.calibration import RIGHT_F1
 from rag.training.squad import SquadQuestion
 
 NUM_RANKED = 10
 """Passages retrieved for the retrieval figures; the reader reads the first ``top_k`` of them."""
 RESULTS_PER_COMMIT = 200
 _MARK = re.compile(r"\s*\[\d+\]")
-RIGHT_F1 = 0.5
-"""For the confidence figures an answer is right when at least half of it, by token F1, is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,27 @@ class Reply:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """How a model is asked, wherever it runs. The names are those of the settings, without ``generator_``."""
+
+    timeout_s: float = 120.0
+    max_new_tokens: int = 512
+    prompt_chars: int = 16_000
+    temperature: float = 0.0
+    seed: int = 0
+
+    @property
+    def logged(self) -> dict[str, object]:
+        """What of them shapes a reply, under the settings' own names."""
+        return {
+            "generator_max_new_tokens": self.max_new_tokens,
+            "generator_prompt_chars": self.prompt_chars,
+            "generator_temperature": self.temperature,
+            "generator_seed": self.seed,
+        }
+
+
 class ChatModel(Protocol):
     """A language model that follows instructions."""
 

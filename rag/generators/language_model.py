@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 
 from rag.errors import GeneratorUnavailable, InvalidInput, ModelError
-from rag.generators.chat_model import Reply
+from rag.generators.chat_model import ModelOptions, Reply
 from rag.generators.prompt import Prompt
 from rag.transformer.chat_template import ChatTemplate, Message
 from rag.transformer.generation import GenerationOptions, generate
@@ -35,17 +34,6 @@ _TEXT_FILES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalOptions:
-    """How the model is run. The names are those of the settings, without ``generator_``."""
-
-    timeout_s: float = 120.0
-    max_new_tokens: int = 512
-    prompt_chars: int = 16_000
-    temperature: float = 0.0
-    seed: int = 0
-
-
 class LocalModel:
     """A ``ChatModel`` over the in-house decoder-only model."""
 
@@ -58,7 +46,7 @@ class LocalModel:
         model: LanguageModel,
         tokenizer: TextTokenizer,
         template: ChatTemplate,
-        options: LocalOptions,
+        options: ModelOptions,
         *,
         name: str,
         weights_sha256: str,
@@ -70,7 +58,7 @@ class LocalModel:
         self._has_system_role = self._accepts_system_role()
 
     @classmethod
-    def load(cls, folder: Path, options: LocalOptions, *, dtype: torch.dtype) -> "LocalModel":
+    def load(cls, folder: Path, options: ModelOptions, *, dtype: torch.dtype) -> "LocalModel":
         """Load the model, the tokenizer and the chat template of a folder.
 
         Raises:
@@ -100,15 +88,7 @@ class LocalModel:
     @property
     def settings(self) -> Mapping[str, object]:
         """How it is run, and the SHA-256 of tokenizer, template and configuration together."""
-        options = self._options
-        return {
-            "generator": "lm",
-            "generator_max_new_tokens": options.max_new_tokens,
-            "generator_prompt_chars": options.prompt_chars,
-            "generator_temperature": options.temperature,
-            "generator_seed": options.seed,
-            **self._logged,
-        }
+        return {"generator": "lm", **self._options.logged, **self._logged}
 
     def fits(self, prompt: Prompt) -> bool:
         """Whether prompt and longest answer have room among the model's positions."""

@@ -15,7 +15,7 @@ import httpx2
 from anyio.from_thread import start_blocking_portal
 
 from rag.errors import GeneratorUnavailable, InvalidInput
-from rag.generators.chat_model import Reply
+from rag.generators.chat_model import ModelOptions, Reply
 from rag.generators.completion_stream import BadReply, Completion, parse_object, read_bounded, read_completion
 from rag.generators.prompt import Prompt
 from rag.generators.server_failures import PassingFailure, failure_of
@@ -31,19 +31,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerOptions:
-    """Where the server is, and how it is asked. The names are those of the settings, without ``generator_``."""
+class ServerOptions(ModelOptions):
+    """Where the server is, and how it is asked."""
 
     url: str
     model: str = ""
     api_key: str = field(default="", repr=False)
-    timeout_s: float = 120.0
     read_timeout_s: float = 60.0
     retries: int = 2
-    max_new_tokens: int = 512
-    prompt_chars: int = 16_000
-    temperature: float = 0.0
-    seed: int = 0
 
 
 class OpenAIServer:
@@ -81,10 +76,7 @@ class OpenAIServer:
             "generator": "openai",
             "generator_url": self._url,
             "generator_model": options.model or self._only_model,
-            "generator_max_new_tokens": options.max_new_tokens,
-            "generator_prompt_chars": options.prompt_chars,
-            "generator_temperature": options.temperature,
-            "generator_seed": options.seed,
+            **options.logged,
         }
 
     def fits(self, prompt: Prompt) -> bool:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rag.transformer.attention import KeyValue
+from rag.transformer.layer_shape import LayerShape
 
 
 class LayerCache:
@@ -55,6 +56,21 @@ class KeyValueCache:
         self.padded = False
         self._valid_BC = torch.ones(batch_size, capacity, dtype=torch.bool, device=device)
         self._hold(torch.empty(shape, dtype=dtype, device=device), torch.empty(shape, dtype=dtype, device=device))
+
+    @classmethod
+    def for_layers(
+        cls, shape: LayerShape, *, num_layers: int, batch_size: int, capacity: int, like: Tensor
+    ) -> "KeyValueCache":
+        """An empty cache for layers of this shape, of the type and on the device of ``like``."""
+        return cls(
+            num_layers=num_layers,
+            batch_size=batch_size,
+            num_heads=shape.key_value_heads,
+            head_width=shape.width_of_head,
+            capacity=capacity,
+            dtype=like.dtype,
+            device=like.device,
+        )
 
     def _hold(self, key_LBGCK: Tensor, value_LBGCK: Tensor) -> None:
         self._key_LBGCK, self._value_LBGCK = key_LBGCK, value_LBGCK

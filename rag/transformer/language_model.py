@@ -118,16 +118,12 @@ class LanguageModel(nn.Module):
 
     def new_cache(self, batch_size: int, capacity: int) -> KeyValueCache:
         """An empty cache for ``batch_size`` rows of up to ``capacity`` positions, padding counted."""
-        shape = self.config.layer_shape
-        weight = self.embedding.token.weight
-        return KeyValueCache(
+        return KeyValueCache.for_layers(
+            self.config.layer_shape,
             num_layers=self.config.num_layers,
             batch_size=batch_size,
-            num_heads=shape.key_value_heads,
-            head_width=shape.width_of_head,
             capacity=capacity,
-            dtype=weight.dtype,
-            device=weight.device,
+            like=self.embedding.token.weight,
         )
 
     def forward(

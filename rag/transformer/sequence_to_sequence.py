@@ -93,15 +93,12 @@ class SequenceToSequence(nn.Module):
 
     def new_cache(self, batch_size: int, capacity: int) -> KeyValueCache:
         """An empty cache for ``batch_size`` targets of up to ``capacity`` positions."""
-        shape, weight = self.config.shape, self.embedding.token.weight
-        return KeyValueCache(
+        return KeyValueCache.for_layers(
+            self.config.shape,
             num_layers=self.config.num_decoder_layers,
             batch_size=batch_size,
-            num_heads=shape.key_value_heads,
-            head_width=shape.width_of_head,
             capacity=capacity,
-            dtype=weight.dtype,
-            device=weight.device,
+            like=self.embedding.token.weight,
         )
 
     def decode(

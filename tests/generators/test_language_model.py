@@ -14,7 +14,8 @@ from torch.nn import functional as F
 import rag.generators.language_model as language_model
 from rag.assemble import Rag
 from rag.errors import GeneratorUnavailable, ModelError
-from rag.generators.language_model import LocalModel, LocalOptions, files_sha256
+from rag.generators.chat_model import ModelOptions
+from rag.generators.language_model import LocalModel, files_sha256
 from rag.generators.prompt import Prompt, build_prompt
 from rag.generators.prompted_generator import PromptedGenerator
 from rag.records import Hit
@@ -64,7 +65,7 @@ def _save(folder: Path, tokenizer: TextTokenizer, template: str | None, *, teach
     if teach:
         prompt, answer = teach
         (end_id,) = tokenizer.end_ids
-        reading = LocalModel.load(folder, LocalOptions(), dtype=torch.float32)
+        reading = LocalModel.load(folder, ModelOptions(), dtype=torch.float32)
         _teach(model, reading._ids_of(prompt), [*tokenizer.encode(answer), end_id])
         save_language_model(model, folder)
     return folder
@@ -86,7 +87,7 @@ def untaught(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
 @pytest.fixture
 def load(untaught: Path) -> Callable[..., LocalModel]:
     def make(folder: Path = untaught, **options: Any) -> LocalModel:
-        return LocalModel.load(folder, LocalOptions(**{"max_new_tokens": 8, **options}), dtype=torch.float32)
+        return LocalModel.load(folder, ModelOptions(**{"max_new_tokens": 8, **options}), dtype=torch.float32)
 
     return make
 
