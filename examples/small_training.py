@@ -14,9 +14,10 @@ from rag.config import load_settings
 from rag.errors import InvalidInput
 from rag.store.database import Database
 from rag.store.migrate import require_current
-from rag.training.experiment_tracking import ExperimentTracker, MeasuredStep, SqlTracker, TrackedRun
+from rag.training.experiment_tracking import ExperimentTracker, SqlTracker, TrackedRun
 from rag.training.mlflow_tracker import MlflowTracker
 from rag.training.run_description import describe_file, describe_run
+from rag.training.tracked_training import tracked_training
 from rag.training.trainer import Trainer, TrainerProgress
 
 
@@ -69,24 +70,19 @@ def trained(
         data=[options.data],
         dtype=config.dtype,
     )
-    step = trainer.resume()
-    if step:
-        note(f"going on from step {step}")
-    earlier = [MeasuredStep(step=point.step, values=point.values()) for point in trainer.log.read()]
-    with (
-        _trackers(options) as trackers,
-        TrackedRun(run, trackers, earlier=earlier) as tracked,
-        Counter("steps", total=config.num_steps) as counter,
-    ):
+    with _trackers(options) as trackers, Counter("steps", total=config.num_steps) as counter:
 
         def show(progress: TrainerProgress) -> None:
-            point = progress.point
-            tracked.add(point.step, point.values())
             speed = f"{progress.examples_per_second:.0f} examples/s, {progress.seconds_left:.0f} s left"
-            counter.show(point.step, current=f"loss {point.loss:.3f}, {speed}")
+            counter.show(progress.point.step, current=f"loss {progress.point.loss:.3f}, {speed}")
 
-        trainer.run(show)
-        yield tracked
+        with tracked_training(trainer, run, trackers, on_resume=_say_step, on_progress=show) as tracked:
+            yield tracked
+
+
+def _say_step(step: int) -> None:
+    if step:
+        note(f"going on from step {step}")
 
 
 @contextmanager

@@ -1,13 +1,17 @@
 """``rag train``."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli import training_runs
 from rag.cli.output import Counter, console, note, print_json
-from rag.cli.state import settings_of
+from rag.cli.state import open_database, settings_of
+
+if TYPE_CHECKING:
+    from rag.training.training_objective import Precision
 
 app = typer.Typer(help="Train the models that answer.", no_args_is_help=True)
 app.command("runs")(training_runs.runs)
@@ -21,20 +25,26 @@ def reader(
     work: Annotated[Path, typer.Option(help="Folder for checkpoints, the log and mined negatives.")] = Path("training"),
     steps: Annotated[int, typer.Option(help="Optimiser steps of 24 questions.", min=1)] = 4_000,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    peak_rate: Annotated[float, typer.Option(help="Highest learning rate; the encoder gets a third of it.")] = 3e-4,
     init: Annotated[
         Path | None, typer.Option(help="Folder of reader weights to go on from; without it, from the encoder's.")
     ] = None,
+    dtype: Annotated[str, typer.Option(help="Of matrix products: float32, bfloat16, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where to train: cpu, or cuda.")] = "cpu",
+    record: Annotated[bool, typer.Option(help="Record the run in the database.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train the reader. The same command goes on where a killed run stopped."""
+    """Train the reader. The same command goes on where a killed run stopped; `rag train runs` shows its curves."""
     from dataclasses import asdict
 
     from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
-    from rag.training.loop import TrainingConfig, TrainingProgress
-    from rag.training.reader import ReaderRun, train_reader
+    from rag.training.experiment_tracking import SqlTracker
+    from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
+    from rag.training.trainer import TrainerProgress
     from rag.transformer.processor import choose_dtype
 
     settings = settings_of(context)
+    config = reader_trainer_config(steps, seed=seed, peak_rate=peak_rate, dtype=_precision(dtype, device))
     embedder = Embedder(
         CARRIED_MODEL, dtype=choose_dtype(settings.embedding_dtype), batch_size=settings.embedding_batch_size
     )
@@ -47,19 +57,36 @@ def reader(
         embed=embedder.embed,
         start_from=init,
         passage_tokens=settings.passage_tokens,
+        device=device,
     )
-    with Counter("steps", total=steps) as counter:
+    with open_database(context) if record else nullcontext() as database, Counter("steps", total=steps) as counter:
 
-        def show(progress: TrainingProgress) -> None:
-            losses = (
-                f"span {progress.span:.2f} token {progress.token:.2f} {progress.questions_per_second:.1f} questions/s"
-            )
-            counter.show(progress.step, current=losses)
+        def show(progress: TrainerProgress) -> None:
+            point = progress.point
+            minutes = progress.seconds_left / 60
+            speed = f"{progress.examples_per_second:.1f} questions/s, {minutes:.0f} min left"
+            counter.show(point.step, current=f"loss {point.loss:.2f}, {speed}")
 
-        config = train_reader(run, TrainingConfig(num_steps=steps, seed=seed), on_progress=show, on_stage=note)
+        trackers = [] if database is None else [SqlTracker(database)]
+        saved = train_reader(run, config, on_progress=show, on_stage=note, trackers=trackers)
     if as_json:
-        print_json(asdict(config))
+        print_json(asdict(saved))
     else:
         console().print(
-            f"reader saved in {output}: weights {config.weights_sha256[:12]}, threshold {config.abstain_below}"
+            f"reader saved in {output}: weights {saved.weights_sha256[:12]}, threshold {saved.abstain_below}"
         )
+
+
+def _precision(dtype: str, device: str) -> "Precision":
+    """The number type asked for; ``auto`` is bfloat16 where the processor, or a GPU, multiplies it."""
+    import torch
+
+    from rag.errors import InvalidInput
+    from rag.transformer.processor import choose_dtype
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InvalidInput("There is no CUDA device here; leave --device out.")
+    if dtype not in ("auto", "float32", "bfloat16"):
+        raise InvalidInput(f"--dtype must be auto, float32 or bfloat16, not {dtype!r}.")
+    on_gpu = device.startswith("cuda") and dtype == "auto"
+    return "bfloat16" if on_gpu or choose_dtype(dtype) is torch.bfloat16 else "float32"

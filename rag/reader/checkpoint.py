@@ -21,6 +21,7 @@ from rag.reader.model import ReaderModel
 from rag.transformer.models import load_bert_encoder
 
 FORMAT = 1
+WEIGHTS = "reader.safetensors"
 SHARED = "encoder.embedding.token.weight"
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 
@@ -71,14 +72,14 @@ def save_config(folder: Path, config: ReaderConfig) -> None:
 
 
 def save_reader(folder: Path, model: ReaderModel, config: ReaderConfig) -> ReaderConfig:
-    """Write weights (float16) and config; returns the config with the checksums filled in."""
+    """Write weights (float16) and config; returns the config as it was stored, with the checksums filled in."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: tensor.detach().to(torch.float16).contiguous()
         for name, tensor in model.state_dict().items()
         if name != SHARED
     }
-    path = folder / "reader.safetensors"
+    path = folder / WEIGHTS
     save_file(weights, path)
     path.chmod(0o644)  # safetensors writes for the owner alone; weights are there to be shared
     filled = ReaderConfig(
@@ -89,7 +90,7 @@ def save_reader(folder: Path, model: ReaderModel, config: ReaderConfig) -> Reade
         }
     )
     save_config(folder, filled)
-    return filled
+    return load_config(folder)
 
 
 def load_config(folder: Path) -> ReaderConfig:
@@ -117,7 +118,7 @@ def load_reader(folder: Path, encoder_folder: Path) -> tuple[ReaderModel, Reader
         ModelError: files are missing, damaged, or belong to another encoder.
     """
     config = load_config(folder)
-    path = folder / "reader.safetensors"
+    path = folder / WEIGHTS
     try:
         if file_sha256(path) != config.weights_sha256:
             raise ModelError(f"{path} is damaged: its SHA-256 is not the one in config.json; restore it.")

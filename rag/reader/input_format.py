@@ -6,7 +6,7 @@ The question is segment 0, the rest segment 1. Only the passage can be copied fr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -61,6 +61,10 @@ class PairBatch:
     copyable_PL: Tensor
     word_start_PL: Tensor
     block_PL: Tensor
+
+    def to(self, device: torch.device) -> "PairBatch":
+        """The batch on a device."""
+        return PairBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def bucket_length(num_tokens: int) -> int:
@@ -130,7 +134,7 @@ class ReaderTokenizer:
             blocks=tuple(_blocks(text, passage.offsets[:room])),
         )
 
-    def batch(self, pairs: Sequence[ReaderPair], *, device: torch.device | str = "cpu") -> PairBatch:
+    def batch(self, pairs: Sequence[ReaderPair]) -> PairBatch:
         """Pad pairs to one length, rounded up to a multiple of ``LENGTH_BUCKET``."""
         L = bucket_length(max(len(pair.ids) for pair in pairs))
         ids = torch.full((len(pairs), L), self.pad_id, dtype=torch.long)
@@ -148,7 +152,7 @@ class ReaderTokenizer:
         valid = torch.zeros((len(pairs), L), dtype=torch.bool)
         for row, pair in enumerate(pairs):
             valid[row, : len(pair.ids)] = True
-        return PairBatch(*(t.to(device) for t in (ids, segments, valid, copyable, word_start, block)))
+        return PairBatch(ids, segments, valid, copyable, word_start, block)
 
 
 def _blocks(text: str, offsets: Sequence[tuple[int, int]]) -> list[int]:

@@ -1,1 +1,1 @@
-"""Training of the models that ship: data, hard negatives, objective, loop, calibration."""
+"""Training of the models that ship: data, hard negatives, objective, trainer, calibration."""

@@ -6,11 +6,13 @@ either the question was changed so that the passage does not answer it, or the a
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from rag.errors import InvalidInput
 from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer, bucket_length
 from rag.training.examples import ReaderExamples
 from rag.training.unanswerable import change_question, without_answer
@@ -25,6 +27,16 @@ NO_MARK_SHARE = 0.15
 """Share of the questions without their question mark: people leave it out."""
 CHUNK_BATCHES = 64
 """Lengths are sorted within this many batches: enough to save padding, few enough to stay random."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """What a batch is made of: questions, passages of other questions, near misses; and where long answers end."""
+
+    num_questions: int = 24
+    num_negatives: int = 10
+    num_near_misses: int = 8
+    max_answer_tokens: int = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,55 @@ class ReaderBatch:
     copied_from_QT: Tensor
     target_QT: Tensor
     position_QT: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pairs_QG)
+
+    def split(self, num_parts: int) -> Sequence[Self]:  # noqa: ARG002
+        """The batch as it is: its passages are rivals, so it cannot be cut."""
+        return [self]
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on a device."""
+        return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+class ReaderBatches:
+    """The batches of a run, a function of (seed, step)."""
+
+    def __init__(
+        self,
+        examples: ReaderExamples,
+        negatives: Sequence[Sequence[int]],
+        tokenizer: ReaderTokenizer,
+        *,
+        options: BatchOptions,
+        seed: int,
+    ) -> None:
+        """``negatives`` holds the misleading passages of each question. Raises InvalidInput: too few questions."""
+        if len(examples.questions) < options.num_questions:
+            raise InvalidInput(
+                f"{len(examples.questions)} answerable questions are too few: a batch takes {options.num_questions}."
+            )
+        self._examples, self._negatives, self._tokenizer = examples, negatives, tokenizer
+        self._options, self._seed = options, seed
+        self._planned: tuple[int, list[list[int]]] = (-1, [])
+
+    def batch(self, step: int) -> ReaderBatch:
+        """The batch of a step."""
+        num_questions = self._options.num_questions
+        epoch, place = divmod(step, len(self._examples.questions) // num_questions)
+        if self._planned[0] != epoch:
+            planned = plan_batches(self._examples, num_questions=num_questions, seed=self._seed, epoch=epoch)
+            self._planned = (epoch, planned)
+        return make_batch(
+            self._examples,
+            self._negatives,
+            self._planned[1][place],
+            options=self._options,
+            rng=random.Random(f"{self._seed}/{step}"),
+            tokenizer=self._tokenizer,
+        )
 
 
 def plan_batches(examples: ReaderExamples, *, num_questions: int, seed: int, epoch: int) -> list[list[int]]:
@@ -67,9 +128,7 @@ def make_batch(
     negatives: Sequence[Sequence[int]],
     questions: Sequence[int],
     *,
-    num_negatives: int,
-    num_near_misses: int,
-    max_answer_tokens: int,
+    options: BatchOptions,
     rng: random.Random,
     tokenizer: ReaderTokenizer,
 ) -> ReaderBatch:
@@ -79,16 +138,16 @@ def make_batch(
     for pair, q in zip(pairs, questions, strict=True):
         asked = examples.questions[q]
         spans.append(pair.token_span(asked.answer_start, asked.answer_end) or (pair.passage_start, pair.passage_start))
-    targets = _targets(pairs, spans, tokenizer=tokenizer, max_answer_tokens=max_answer_tokens)
+    targets = _targets(pairs, spans, tokenizer=tokenizer, max_answer_tokens=options.max_answer_tokens)
     Q = len(questions)
     pairs_QG = torch.full((Q, 2), -1, dtype=torch.long)
     pairs_QG[:, 0] = torch.arange(Q)
     longest = bucket_length(max(len(pair.ids) for pair in pairs))
-    for row in rng.sample(range(Q), num_negatives):
+    for row in rng.sample(range(Q), options.num_negatives):
         passage = _other_passage(examples, negatives[questions[row]], questions[row], longest=longest, rng=rng)
         pairs_QG[row, 1] = len(pairs)
         pairs.append(examples.pair(questions[row], passage, with_context=rng.random() >= NO_CONTEXT_SHARE))
-    for row in rng.sample(range(Q), num_near_misses):
+    for row in rng.sample(range(Q), options.num_near_misses):
         near_miss = _near_miss(examples, questions[row], rng)
         if near_miss is not None and len(near_miss.ids) <= longest:
             pairs.append(near_miss)

@@ -54,14 +54,24 @@ class Case:
 
 
 def read_cases(
-    model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExamples, embed: Embed, *, limit: int, seed: int
+    model: ReaderModel,
+    tokenizer: ReaderTokenizer,
+    examples: ReaderExamples,
+    embed: Embed,
+    *,
+    limit: int,
+    seed: int,
+    dtype: torch.dtype,
 ) -> list[Case]:
     """Ask ``limit`` questions drawn with ``seed``, some of them twice; those without any passage are left out."""
     rng = random.Random(seed)
     questions = rng.sample(range(len(examples.questions)), min(limit, len(examples.questions)))
     search = PassageSearch(examples, embed)
     asked = [one for one in _ask(examples, search, questions, rng) if one.passages]
-    return [case for case in (_read(model, tokenizer, examples, one) for one in asked) if case.candidates]
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+    with torch.inference_mode(), autocast:
+        cases = [_read(model, tokenizer, examples, one) for one in asked]
+    return [case for case in cases if case.candidates]
 
 
 def _ask(
@@ -87,11 +97,10 @@ def _read(model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExampl
     question = examples.questions[asked.question]
     pairs = [examples.pair(asked.question, passage, asked=asked.text) for passage, _ in asked.passages]
     batch = tokenizer.batch(pairs)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        encoded = model.encode(batch)
-        memory = model.remember(encoded, batch, torch.arange(len(pairs))[None])
-        candidates = find_candidates(model, encoded, batch, memory, tokenizer)
-        passages = score_passages(encoded)
+    encoded = model.encode(batch)
+    memory = model.remember(encoded, batch, torch.arange(len(pairs))[None])
+    candidates = find_candidates(model, encoded, batch, memory, tokenizer)
+    passages = score_passages(encoded)
     texts = [examples.passages[passage].text for passage, _ in asked.passages]
     scores = []
     for candidate in candidates:

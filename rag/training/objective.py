@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from rag.reader.model import NEGATIVE, Encoded, Memory, ReaderModel
 from rag.training.batches import ReaderBatch
+from rag.training.training_objective import BatchLoss
 
 POSITION_WEIGHT = 0.5
 
@@ -25,6 +26,13 @@ class ReaderLosses:
     def total(self) -> Tensor:
         """What is minimised."""
         return self.span + self.token + POSITION_WEIGHT * self.position + self.relevance
+
+
+def reader_objective(model: ReaderModel, batch: ReaderBatch) -> BatchLoss:
+    """What the trainer minimises, counted by questions; the metrics are the four losses."""
+    losses, num = reader_losses(model, batch), len(batch)
+    parts = {name: float(getattr(losses, name).detach()) * num for name in ("span", "token", "position", "relevance")}
+    return BatchLoss(losses.total * num, num, parts)
 
 
 def reader_losses(model: ReaderModel, batch: ReaderBatch) -> ReaderLosses:

@@ -5,7 +5,7 @@ import torch
 
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
-from rag.training.batches import ReaderBatch, make_batch, plan_batches
+from rag.training.batches import BatchOptions, ReaderBatch, ReaderBatches, make_batch, plan_batches
 from rag.training.examples import ReaderExamples
 from rag.training.objective import reader_losses
 from rag.training.squad import SquadFile, SquadParagraph, SquadQuestion
@@ -44,9 +44,7 @@ def _batch(examples: ReaderExamples, tokenizer: ReaderTokenizer, *, seed: int = 
         examples,
         negatives,
         range(len(TOWNS)),
-        num_negatives=3,
-        num_near_misses=4,
-        max_answer_tokens=31,
+        options=BatchOptions(num_negatives=3, num_near_misses=4),
         rng=random.Random(seed),
         tokenizer=tokenizer,
     )
@@ -76,6 +74,16 @@ def test_a_batch_is_a_function_of_its_seed(examples: ReaderExamples, tokenizer: 
     one, same, other = (_batch(examples, tokenizer, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.pairs.ids_PL, same.pairs.ids_PL)
     assert one.pairs.ids_PL.shape != other.pairs.ids_PL.shape or not torch.equal(one.pairs.ids_PL, other.pairs.ids_PL)
+
+
+def test_batches_of_a_run_do_not_depend_on_what_was_asked_before(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer
+) -> None:
+    options = BatchOptions(num_questions=3, num_negatives=1, num_near_misses=1)
+    one, other = (ReaderBatches(examples, [[0]] * len(TOWNS), tokenizer, options=options, seed=4) for _ in range(2))
+    later = [one.batch(step) for step in range(4)][3]
+    assert torch.equal(later.pairs.ids_PL, other.batch(3).pairs.ids_PL)
+    assert len(later) == 3
 
 
 def test_every_question_is_planned_once_an_epoch(examples: ReaderExamples) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,21 @@ from numpy.typing import NDArray
 
 from rag.errors import InvalidInput
 from rag.reader.checkpoint import load_config, load_reader, new_reader
+from rag.reader.confidence import FEATURES
 from rag.reader.input_format import ReaderTokenizer
+from rag.reader.model import ReaderModel
+from rag.store.database import Database
+from rag.store.training_runs import get_training_run, training_curves
+from rag.training.batches import BatchOptions, ReaderBatch, ReaderBatches
 from rag.training.examples import ReaderExamples, split_by_article
+from rag.training.experiment_tracking import SqlTracker
 from rag.training.hard_negatives import mine_hard_negatives
-from rag.training.loop import ReaderTrainer, TrainingConfig, TrainingProgress, rate_at
-from rag.training.reader import HELD_SEED, ReaderRun, train_reader
+from rag.training.objective import reader_objective
+from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
+from rag.training.schedule import Schedule
 from rag.training.squad import SquadFile, load_squad
+from rag.training.trainer import Trainer, TrainerProgress
+from rag.training.trainer_config import TrainerConfig
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey"]
 
@@ -50,8 +60,14 @@ def squad_path(tmp_path: Path) -> Path:
     return path
 
 
-SMALL = {"num_questions": 6, "num_negatives": 2, "num_near_misses": 2, "num_warmup": 2}
-CONFIG = TrainingConfig(**SMALL, num_steps=12, checkpoint_every=5, report_every=4, encoder_rate=1e-3, new_rate=1e-2)
+SMALL = BatchOptions(num_questions=6, num_negatives=2, num_near_misses=2)
+CONFIG = replace(
+    reader_trainer_config(12, peak_rate=1e-2),
+    rate_scales={"encoder.": 0.1},
+    schedule=Schedule(decay="warmup_stable_decay", num_warmup=2),
+    checkpoint_every=5,
+    report_every=4,
+)
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float16]:
@@ -60,16 +76,33 @@ def embed(texts: Sequence[str]) -> NDArray[np.float16]:
     return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float16)
 
 
-def _trainer(squad: SquadFile, folder: Path, encoder: Path, config: TrainingConfig = CONFIG) -> ReaderTrainer:
+def _trainer(
+    squad: SquadFile, folder: Path, encoder: Path, batches: BatchOptions = SMALL, config: TrainerConfig = CONFIG
+) -> Trainer[ReaderModel, ReaderBatch]:
     tokenizer = ReaderTokenizer.load(encoder)
     examples = ReaderExamples(squad, tokenizer, max_tokens=200)
     negatives = mine_hard_negatives(examples, embed, folder)
-    model = new_reader(encoder, num_decoder_layers=1, dropout=0.1, seed=config.seed)
-    return ReaderTrainer(model, tokenizer, examples, negatives, config=config, folder=folder)
+    return Trainer(
+        new_reader(encoder, num_decoder_layers=1, dropout=0.1, seed=config.seed),
+        reader_objective,
+        ReaderBatches(examples, negatives, tokenizer, options=batches, seed=config.seed),
+        config=config,
+        folder=folder,
+    )
 
 
-def _weights(trainer: ReaderTrainer) -> dict[str, torch.Tensor]:
-    return torch.load(trainer._checkpoint, weights_only=True)["model"]
+def _run(data: Path, folder: Path, encoder: Path) -> ReaderRun:
+    return ReaderRun(
+        data=data,
+        folder=folder / "run",
+        output=folder / "weights",
+        encoder_folder=encoder,
+        encoder_name="tiny",
+        embed=embed,
+        batches=SMALL,
+        num_decoder_layers=1,
+        held_share=0.25,
+    )
 
 
 def test_resumed_run_takes_the_same_steps_as_an_undisturbed_one(
@@ -77,90 +110,100 @@ def test_resumed_run_takes_the_same_steps_as_an_undisturbed_one(
 ) -> None:
     squad = load_squad(squad_path)
     whole = _trainer(squad, tmp_path / "whole", tiny_encoder_folder)
-    whole.run(lambda _: None)
+    whole.run()
 
     class Killed(Exception):
         pass
 
-    def die_at_8(progress: TrainingProgress) -> None:
-        if progress.step == 8:
+    def die_at_8(progress: TrainerProgress) -> None:
+        if progress.point.step == 8:
             raise Killed
 
-    first = _trainer(squad, tmp_path / "parts", tiny_encoder_folder)
     with pytest.raises(Killed):
-        first.run(die_at_8)
+        _trainer(squad, tmp_path / "parts", tiny_encoder_folder).run(die_at_8)
     second = _trainer(squad, tmp_path / "parts", tiny_encoder_folder)
     assert second.resume() == 5  # the last checkpoint before step 8
-    second.run(lambda _: None)
-    for name, tensor in _weights(whole).items():
-        torch.testing.assert_close(_weights(second)[name], tensor, atol=0, rtol=0)
+    second.run()
+    states = [torch.load(tmp_path / name / "last.pt", weights_only=True)["model"] for name in ("whole", "parts")]
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, atol=0, rtol=0)
 
 
 @pytest.mark.slow
-def test_killed_process_resumes_from_its_checkpoint(
-    squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path
-) -> None:
+def test_killed_training_goes_on_to_weights(squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path) -> None:
     script = (
-        "import sys; import numpy as np; from pathlib import Path; from rag.training.reader import ReaderRun,"
-        "train_reader; from rag.training.loop import TrainingConfig;"
-        "train_reader(ReaderRun(data=Path(sys.argv[1]), folder=Path(sys.argv[2]), output=Path(sys.argv[2])/'out',"
-        "encoder_folder=Path(sys.argv[3]), encoder_name='tiny',"
-        "embed=lambda texts: np.ones((len(texts), 2)), num_decoder_layers=1, held_share=0.25),"
-        "TrainingConfig(num_steps=100000, num_questions=6, num_negatives=2, num_near_misses=2, checkpoint_every=5),"
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from test_reader_training import CONFIG, _run, replace, train_reader;"
+        "train_reader(_run(*map(Path, sys.argv[2:])), replace(CONFIG, num_steps=100000),"
         "on_progress=lambda p: None, on_stage=lambda s: None)"
     )
-    folder = tmp_path / "run"
-    process = subprocess.Popen([sys.executable, "-c", script, squad_path, folder, tiny_encoder_folder])
+    arguments = [str(path) for path in (Path(__file__).parent, squad_path, tmp_path, tiny_encoder_folder)]
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments])
     try:
         deadline = time.monotonic() + 120
-        while not (folder / "checkpoint.pt").is_file():
+        while not (tmp_path / "run" / "last.pt").is_file():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    config = TrainingConfig(num_steps=100000, num_questions=6, num_negatives=2, num_near_misses=2, checkpoint_every=5)
-    train, _ = split_by_article(load_squad(squad_path), share=0.25, seed=HELD_SEED)
-    resumed = _trainer(train, folder, tiny_encoder_folder, config)
-    assert resumed.resume() > 0
-    assert resumed.step % 5 == 0
-
-
-def test_training_learns_calibrates_and_saves_a_reader_that_loads(
-    squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path
-) -> None:
-    seen: list[TrainingProgress] = []
+    step = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"]
+    assert step % 5 == 0
     stages: list[str] = []
-    run = ReaderRun(
-        data=squad_path,
-        folder=tmp_path / "run",
-        output=tmp_path / "weights",
-        encoder_folder=tiny_encoder_folder,
-        encoder_name="tiny",
-        embed=embed,
-        num_decoder_layers=1,
-        held_share=0.25,
+    train_reader(
+        _run(squad_path, tmp_path, tiny_encoder_folder),
+        replace(CONFIG, num_steps=2 * step + 5),
+        on_progress=lambda _: None,
+        on_stage=stages.append,
     )
-    config = TrainingConfig(**SMALL, num_steps=60, report_every=20, encoder_rate=1e-3, new_rate=1e-2)
-    saved = train_reader(run, config, on_progress=seen.append, on_stage=stages.append)
-    assert seen[-1].token < seen[0].token * 0.7
-    assert seen[-1].span < seen[0].span * 0.7
-    assert set(saved.calibration) == {"bias", "relevance", "span", "decoder", "posterior", "margin"}
+    assert f"training from step {step} of {2 * step + 5}" in stages
+    load_reader(tmp_path / "weights", tiny_encoder_folder)
+
+
+def test_training_learns_calibrates_records_and_saves_a_reader_that_loads(
+    squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path, sqlite_url: str
+) -> None:
+    seen: list[TrainerProgress] = []
+    stages: list[str] = []
+    database = Database(sqlite_url)
+    tracker = SqlTracker(database)
+    saved = train_reader(
+        _run(squad_path, tmp_path, tiny_encoder_folder),
+        replace(CONFIG, num_steps=60, report_every=20),
+        on_progress=seen.append,
+        on_stage=stages.append,
+        trackers=[tracker],
+    )
+    first, last = seen[0].point.metrics, seen[-1].point.metrics
+    assert last["token"] < first["token"] * 0.7
+    assert last["span"] < first["span"] * 0.7
+    assert set(saved.calibration) == {"bias", *FEATURES}
     assert load_config(tmp_path / "weights") == saved
     load_reader(tmp_path / "weights", tiny_encoder_folder)
     assert stages[-1].startswith("calibrating")
+    with database.read() as session:
+        record = get_training_run(session, tracker.run_id)
+        curves = training_curves(session, tracker.run_id)
+    database.dispose()
+    assert (record.kind, record.status, record.step) == ("reader", "finished", 60)
+    assert record.weights_sha256 == saved.weights_sha256
+    assert record.settings["num_near_misses"] == 2
+    assert [step for step, _ in curves["relevance"]] == [20, 40, 60]
 
 
-def test_checkpoint_of_a_run_with_other_settings_is_refused(
+def test_training_goes_on_from_the_weights_of_another_run(
     squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path
 ) -> None:
-    squad = load_squad(squad_path)
-    trainer = _trainer(squad, tmp_path, tiny_encoder_folder)
-    trainer.save()
-    other = TrainingConfig(**SMALL, num_steps=12, seed=2)
-    with pytest.raises(InvalidInput, match="other settings"):
-        _trainer(squad, tmp_path, tiny_encoder_folder, other).resume()
+    run = _run(squad_path, tmp_path / "first", tiny_encoder_folder)
+    first = train_reader(run, CONFIG, on_progress=lambda _: None, on_stage=lambda _: None)
+    again = replace(_run(squad_path, tmp_path / "second", tiny_encoder_folder), start_from=run.output)
+    second = train_reader(again, CONFIG, on_progress=lambda _: None, on_stage=lambda _: None)
+    assert first.training["started_from"] == "tiny"
+    assert second.training["started_from"] == first.weights_sha256
+    other = replace(again, start_from=None)
+    with pytest.raises(InvalidInput, match="another started_from"):
+        train_reader(other, CONFIG, on_progress=lambda _: None, on_stage=lambda _: None)
 
 
 def test_hard_negatives_do_not_hold_the_answer_and_are_stored(
@@ -188,21 +231,7 @@ def test_articles_kept_back_share_no_title_with_the_rest(squad_path: Path) -> No
 
 def test_too_few_questions_are_refused(squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path) -> None:
     with pytest.raises(InvalidInput, match="too few"):
-        _trainer(load_squad(squad_path), tmp_path, tiny_encoder_folder, TrainingConfig(num_steps=1, num_questions=99))
-
-
-def test_rate_warms_up_stays_and_decays_to_zero() -> None:
-    config = TrainingConfig(num_steps=100, num_warmup=10, decay_share=0.4)
-    rates = [rate_at(step, config) for step in range(101)]
-    assert rates[:10] == sorted(set(rates[:10]))
-    assert set(rates[9:61]) == {1.0}
-    assert rates[60:] == sorted(set(rates[60:]), reverse=True)
-    assert rates[100] == 0.0
-
-
-def test_rate_before_the_decay_does_not_depend_on_the_length_of_the_run() -> None:
-    short, long = (TrainingConfig(num_steps=steps, num_warmup=10) for steps in (100, 300))
-    assert [rate_at(step, short) for step in range(60)] == [rate_at(step, long) for step in range(60)]
+        _trainer(load_squad(squad_path), tmp_path, tiny_encoder_folder, BatchOptions(num_questions=99))
 
 
 @pytest.mark.parametrize(
