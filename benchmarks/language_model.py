@@ -1,13 +1,14 @@
 """How many tokens a second does our language model write, next to the ``transformers`` library on the same weights?
 
-    python benchmarks/language_model.py [--shape 135M 1B] [--batch 1 8] [--dtype float32 bfloat16]
+    python benchmarks/language_model.py [--shape 135M 1B] [--batch 1 8] [--dtype float32 bfloat16 int8]
         [--prompt-tokens N] [--new-tokens N] [--repeats N]
 
 A Llama-shaped model with random weights reads a random prompt and writes greedily; both sides take turns on the same
-weights, so that a machine that slows down slows down both. Medians over the repeats are printed: seconds for the prompt
-(up to the first new token), new tokens a second after it, and new tokens a second over all. In float32 both must write
-the same tokens. For one row, the share of the memory bandwidth that writing reaches is what the weights' bytes, read
-once for each token, make of the rate at which this machine copies memory.
+weights, so that a machine that slows down slows down both. Medians over the repeats are printed: seconds for the
+prompt (up to the first new token), new tokens a second after it, and new tokens a second over all. In float32 both
+must write the same tokens. With int8 our weights are rounded, and theirs are in float32. For one row, the share of
+the memory bandwidth that writing reaches is what the weights' bytes, read once for each token, make of the rate at
+which this machine copies memory.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from rag.transformer.language_model import LanguageModel
 from rag.transformer.pretrained import load_language_model
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}
+"""What the weights are before they are rounded."""
 SHAPES = {
     "tiny": {
         "hidden_size": 64,
@@ -107,7 +110,15 @@ def write_theirs(model: LlamaForCausalLM, prompt_BT: Tensor, num_new: int) -> Ru
     return Run(ids[:, prompt_BT.shape[1] :], done_at)
 
 
-def measure(name: str, model: LlamaForCausalLM, ours: LanguageModel, batch: int, arguments: argparse.Namespace) -> None:
+def measure(
+    name: str,
+    model: LlamaForCausalLM,
+    ours: LanguageModel,
+    batch: int,
+    arguments: argparse.Namespace,
+    *,
+    dtype: str,
+) -> None:
     """Let both sides take turns, and print medians side by side."""
     torch.manual_seed(1)
     prompt_BT = torch.randint(3, model.config.vocab_size, (batch, arguments.prompt_tokens))
@@ -119,7 +130,7 @@ def measure(name: str, model: LlamaForCausalLM, ours: LanguageModel, batch: int,
     for _ in range(arguments.repeats):
         for side, write in sides.items():
             runs[side].append(write())
-    print(f"\n{name}, {model.dtype}, batch {batch}: {arguments.prompt_tokens} + {arguments.new_tokens} tokens")
+    print(f"\n{name}, {dtype}, batch {batch}: {arguments.prompt_tokens} + {arguments.new_tokens} tokens")
     figures = {
         side: [statistics.median(getattr(run, what) for run in mine) for what in ("prompt_s", "decoding", "overall")]
         for side, mine in runs.items()
@@ -133,8 +144,25 @@ def measure(name: str, model: LlamaForCausalLM, ours: LanguageModel, batch: int,
     same = torch.equal(runs["ours"][0].tokens, runs["transformers"][0].tokens)
     print(f"  times as fast: {ratios}; the same tokens: {'yes' if same else 'no'}")
     if batch == 1:
-        num_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+        bytes_each = 1 if dtype == "int8" else model.dtype.itemsize
+        num_bytes = sum(weight.numel() for weight in model.parameters()) * bytes_each
         print(f"  memory bandwidth reached while writing: {num_bytes * writing / copy_rate():.0%}")
+
+
+def random_llama(name: str, dtype: torch.dtype, folder: Path) -> LlamaForCausalLM:
+    """A model of one of the ``SHAPES`` with random weights, also saved in ``folder``."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        **SHAPES[name],
+        max_position_embeddings=8_192,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).to(dtype).save_pretrained(folder)
+    # Read back: turning the model into bfloat16 in place would round its rotary frequencies too.
+    return LlamaForCausalLM.from_pretrained(folder, dtype=dtype).eval()
 
 
 def copy_rate() -> float:
@@ -154,31 +182,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["135M", "1B"])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32", "bfloat16"])
     parser.add_argument("--prompt-tokens", type=int, default=1_500)
     parser.add_argument("--new-tokens", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     for name in arguments.shape:
-        for dtype in (getattr(torch, dtype) for dtype in arguments.dtype):
-            torch.manual_seed(0)
-            config = LlamaConfig(
-                **SHAPES[name],
-                max_position_embeddings=8_192,
-                tie_word_embeddings=True,
-                bos_token_id=None,
-                eos_token_id=None,
-                pad_token_id=0,
-            )
+        for dtype in arguments.dtype:
             with tempfile.TemporaryDirectory() as folder:
-                LlamaForCausalLM(config).to(dtype).save_pretrained(folder)
-                # Read back by both: turning their model into bfloat16 in place would round its rotary frequencies too.
-                theirs = LlamaForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-                ours = load_language_model(Path(folder), dtype).pack()
+                theirs = random_llama(name, DTYPES[dtype], Path(folder))
+                ours = load_language_model(Path(folder), DTYPES[dtype])
+            ours = ours.quantize() if dtype == "int8" else ours.pack()
             with torch.inference_mode():
                 for batch in arguments.batch:
-                    measure(name, theirs, ours, batch, arguments)
+                    measure(name, theirs, ours, batch, arguments, dtype=dtype)
 
 
 if __name__ == "__main__":

@@ -85,9 +85,9 @@ def _fields(encoded: Encoded) -> list[Tensor]:
     return [getattr(encoded, name) for name in Encoded.__slots__]
 
 
-def median_ms(run: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """The median and the 95th percentile of ``repeats`` runs, after three that are not counted."""
-    for _ in range(3):
+def median_ms(run: Callable[[], object], repeats: int, *, warmups: int = 3) -> tuple[float, float]:
+    """The median and the 95th percentile of ``repeats`` (two at least) runs, after ``warmups`` that are not counted."""
+    for _ in range(warmups):
         run()
     times = []
     for _ in range(repeats):

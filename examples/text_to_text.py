@@ -21,6 +21,8 @@ from rag.training.text_batches import LENGTH_STEP, PairBatches, pad, pair_batch
 from rag.training.text_objectives import sequence_to_sequence
 from rag.training.trainer import Trainer
 from rag.training.trainer_config import TrainerConfig
+from rag.transformer.conditioned import ConditionedModel
+from rag.transformer.generation import GenerationOptions, generate
 from rag.transformer.layer_shape import LayerShape
 from rag.transformer.sequence_to_sequence import SequenceToSequence, SequenceToSequenceConfig
 from rag.transformer.tokenization import TextTokenizer
@@ -50,22 +52,17 @@ def nearest_answer(source: str, pairs: Sequence[tuple[str, str]]) -> str:
     return max(pairs, key=lambda pair: (letters & Counter(pair[0])).total() - abs(len(pair[0]) - len(source)))[1]
 
 
-@torch.no_grad()
 def rewrite(model: SequenceToSequence, tokenizer: TextTokenizer, sources: Sequence[str], max_tokens: int) -> list[str]:
     """The likeliest target of each source, one letter at a time."""
-    model.eval()
     source_BS, valid_BS = pad([tokenizer.encode(source) for source in sources], tokenizer.pad_id)
-    memory = model.encode(source_BS, valid_BS)
-    cache = model.new_cache(len(sources), max_tokens)
-    (end_id,) = tokenizer.end_ids
     assert tokenizer.start_id is not None
-    last_B1 = torch.full((len(sources), 1), tokenizer.start_id)
-    written = []
-    for _ in range(max_tokens):
-        last_B1 = model.decode(last_B1, memory, valid_BS, cache)[:, -1].argmax(dim=-1, keepdim=True)
-        written.append(last_B1)
-    ids_BT = torch.cat(written, dim=1)
-    return [tokenizer.decode(row[: row.index(end_id)] if end_id in row else row) for row in ids_BT.tolist()]
+    written = generate(
+        ConditionedModel(model.eval(), source_BS, valid_BS),
+        tokenizer,
+        [[tokenizer.start_id]] * len(sources),
+        GenerationOptions(max_new_tokens=max_tokens),
+    )
+    return [one.text for one in written]
 
 
 def main() -> None:

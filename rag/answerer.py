@@ -19,7 +19,7 @@ from rag.store.database import Database
 class AskOptions:
     """How a question is to be answered.
 
-    abstain: withhold answers whose confidence is below the threshold.
+    abstain: withhold answers whose abstention score is below the threshold.
     evaluation_run_id: the evaluation that asks; its answers stay out of the review views.
     """
 
@@ -96,6 +96,7 @@ class Answerer:
             question_vector=found.vector,
             citations=generation.citations,
             confidence=generation.confidence,
+            answerability=generation.answerability,
             hits=hits,
         )
         scores = self._score(judged)
@@ -121,7 +122,7 @@ class Answerer:
 
     def would_abstain(self, generation: Generation) -> bool:
         """Whether this answer is to be withheld where abstaining is on."""
-        return not generation.answer or generation.confidence < self._abstain_below
+        return not generation.answer or generation.abstention_score < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
         """Log an answer and return it as logged."""

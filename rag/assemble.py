@@ -32,6 +32,7 @@ from rag.records import Answer, Explanation, Hit, Origin, SearchMode
 from rag.reproduction import Reproduction, reproduce
 from rag.retriever import Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
+from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
 from rag.store.collections import get_collection
@@ -111,8 +112,10 @@ class Rag:
         if kind == "openai":
             return PromptedGenerator(OpenAIServer(_server_options(self.settings, place)))
         if kind == "lm":
-            dtype = choose_dtype(self.settings.generator_dtype)
-            return PromptedGenerator(LocalModel.load(Path(place), _model_options(self.settings), dtype=dtype))
+            int8 = self.settings.generator_dtype == "int8"
+            dtype = choose_dtype("auto" if int8 else self.settings.generator_dtype)
+            options = _model_options(self.settings)
+            return PromptedGenerator(LocalModel.load(Path(place), options, dtype=dtype, int8=int8))
         reader = Reader.load(
             self.settings.reader_weights or SHIPPED_WEIGHTS,
             model_folder(CARRIED_MODEL),
@@ -127,7 +130,7 @@ class Rag:
             self.database,
             self.retriever,
             self.generator,
-            [Confidence(), AnswerRelevancy(self.embedder), ContextPrecision()],
+            [Confidence(), Answerability(), AnswerRelevancy(self.embedder), ContextPrecision()],
             abstain_below=self.settings.abstain_below,
             max_concurrent=self.settings.max_concurrent_answers,
         )

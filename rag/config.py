@@ -59,8 +59,8 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=1,
-        description="Confidence under which an answer is withheld; empty: the generator's own threshold. It is a "
-        "probability with the reader, and the share of the answer that quotes support with any other generator.",
+        description="An answer is withheld below it; empty: the generator's own threshold. With the reader it holds "
+        "for the probability that the passages have an answer, with others for the share that they support.",
     )
     max_concurrent_answers: int = Field(8, ge=1, description="Requests in work at once; beyond it 503.")
     num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     )
     generator_model: str = Field("", description="The server's name of the model; empty: the only one that it has.")
     generator_api_key: SecretStr = Field(SecretStr(""), description="Sent to the server, never logged.")
-    generator_dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Of a model in this process.")
+    generator_dtype: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="Of a model in this process. int8 rounds its weights: faster, less memory, a little worse."
+    )
     generator_timeout_s: float = Field(120, gt=0, le=3600, description="Longest wait for an answer, retries included.")
     generator_read_timeout_s: float = Field(60, gt=0, le=3600, description="Longest silence of the server.")
     generator_retries: int = Field(2, ge=0, le=10, description="After a lost connection or a status 429, 502 to 504.")

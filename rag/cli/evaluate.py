@@ -117,7 +117,7 @@ def abstention(
 ) -> None:
     """Ask both files' questions over the first one's paragraphs: are those that nothing there answers withheld?
 
-    The area under the ROC curve is the probability that a question of the first file gets the higher confidence.
+    The area under the ROC curve is the probability that a question of the first file gets the higher answerability.
     """
     from rag.assemble import Rag
     from rag.evaluate.abstention import evaluate_abstention

@@ -9,8 +9,10 @@ import typer
 from rag.cli import training_runs
 from rag.cli.output import Counter, console, note, print_json
 from rag.cli.state import open_database, settings_of
+from rag.config import Settings
 
 if TYPE_CHECKING:
+    from rag.index.embedder import Embedder
     from rag.training.training_objective import Precision
 
 app = typer.Typer(help="Train the models that answer.", no_args_is_help=True)
@@ -37,24 +39,20 @@ def reader(
     """Train the reader. The same command goes on where a killed run stopped; `rag train runs` shows its curves."""
     from dataclasses import asdict
 
-    from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
+    from rag.index.embedder import CARRIED_MODEL, model_folder
     from rag.training.experiment_tracking import SqlTracker
     from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
     from rag.training.trainer import TrainerProgress
-    from rag.transformer.processor import choose_dtype
 
     settings = settings_of(context)
     config = reader_trainer_config(steps, seed=seed, peak_rate=peak_rate, dtype=_precision(dtype, device))
-    embedder = Embedder(
-        CARRIED_MODEL, dtype=choose_dtype(settings.embedding_dtype), batch_size=settings.embedding_batch_size
-    )
     run = ReaderRun(
         data=data,
         folder=work,
         output=output,
         encoder_folder=model_folder(CARRIED_MODEL),
         encoder_name=CARRIED_MODEL,
-        embed=embedder.embed,
+        embed=_embedder(settings).embed,
         start_from=init,
         passage_tokens=settings.passage_tokens,
         device=device,
@@ -68,13 +66,70 @@ def reader(
             counter.show(point.step, current=f"loss {point.loss:.2f}, {speed}")
 
         trackers = [] if database is None else [SqlTracker(database)]
-        saved = train_reader(run, config, on_progress=show, on_stage=note, trackers=trackers)
+        saved = train_reader(
+            run,
+            config,
+            on_progress=show,
+            on_stage=note,
+            on_question=lambda done, total: counter.show(done, total=total, current="questions asked"),
+            trackers=trackers,
+        )
     if as_json:
         print_json(asdict(saved))
     else:
         console().print(
             f"reader saved in {output}: weights {saved.weights_sha256[:12]}, threshold {saved.abstain_below}"
         )
+
+
+@app.command()
+def calibrate(
+    context: typer.Context,
+    data: Annotated[Path, typer.Option(help="A file in SQuAD format: the one trained on, or one of your own.")],
+    weights: Annotated[Path, typer.Option(help="Folder of the reader; its config.json is rewritten.")],
+    share: Annotated[
+        float,
+        typer.Option(help="Share of the articles to ask about: 0.05 are those left out of training, 1 is all.", min=0),
+    ] = 0.05,
+    questions: Annotated[int, typer.Option(help="Ask at most so many questions.", min=1)] = 1_500,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Fit a reader's confidence and threshold anew, to questions like those it will be asked. Its weights stay."""
+    from dataclasses import asdict
+
+    from rag.errors import InvalidInput
+    from rag.index.embedder import CARRIED_MODEL, model_folder
+    from rag.training.reader_calibration import recalibrate_reader
+
+    if not 0 < share <= 1:
+        raise InvalidInput(f"--share must be above 0 and at most 1, not {share}.")
+    with Counter("questions") as counter:
+        config, fitted = recalibrate_reader(
+            weights,
+            data,
+            encoder_folder=model_folder(CARRIED_MODEL),
+            embed=_embedder(settings_of(context)).embed,
+            share=share,
+            num_questions=questions,
+            on_question=lambda done, total: counter.show(done, total=total),
+        )
+    if as_json:
+        print_json(asdict(config))
+    else:
+        console().print(
+            f"{weights / 'config.json'} rewritten: threshold {config.abstain_below}; on these questions exact match "
+            f"{fitted.mean_exact_match:.3f}, F1 {fitted.mean_f1:.3f}"
+        )
+
+
+def _embedder(settings: Settings) -> "Embedder":
+    from rag.index.embedder import CARRIED_MODEL, Embedder, quiet_model_loading
+    from rag.transformer.processor import choose_dtype
+
+    quiet_model_loading()
+    return Embedder(
+        CARRIED_MODEL, dtype=choose_dtype(settings.embedding_dtype), batch_size=settings.embedding_batch_size
+    )
 
 
 def _precision(dtype: str, device: str) -> "Precision":

@@ -30,15 +30,15 @@ def evaluate_abstention(
     own = [q for q in sample_questions(corpus.squad, limit=limit, seed=seed) if q.answers]
     foreign = sample_questions(load_squad(other), limit=limit, seed=seed)
     asking = AskOptions(top_k=top_k, filters={})
-    confidences, withheld = [], []
+    scores, withheld = [], []
     for number, question in enumerate([*own, *foreign], start=1):
         found = retriever.search(question.question, collection=corpus.collection.name, top_k=top_k)
         considered = answerer.consider(question.question, found, options=asking)
-        confidences.append(considered.generation.confidence)
+        scores.append(considered.generation.abstention_score)
         withheld.append(considered.abstained)
         on_question(number)
     return {
-        "auroc": auroc(confidences, [True] * len(own) + [False] * len(foreign)),
+        "auroc": auroc(scores, [True] * len(own) + [False] * len(foreign)),
         "withheld_answerable": sum(withheld[: len(own)]) / len(own) if own else None,
         "withheld_other": sum(withheld[len(own) :]) / len(foreign),
         "num_answerable": len(own),

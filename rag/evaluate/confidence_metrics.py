@@ -1,9 +1,12 @@
 """How far confidences can be trusted: calibration, ranking, and what a threshold over them gains."""
 
+import math
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 NUM_BINS = 10
@@ -22,10 +25,13 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An answer as measured: its confidence, its figures as given and when withheld, and its group (the article)."""
+    """An answer as measured: its group (the article), its figures as given and when withheld.
+
+    ``abstention_score`` is what decides which of the two; see ``Generation``.
+    """
 
     group: Hashable
-    confidence: float
+    abstention_score: float
     exact_match: float
     f1: float
     withheld_exact_match: float
@@ -68,19 +74,17 @@ def threshold_by_halves(judged: Sequence[Judged], *, seed: int) -> dict[str, flo
 
     The groups are dealt to the halves by ``seed``. None where there is only one group.
     """
-    groups = sorted({one.group for one in judged}, key=str)
-    random.Random(seed).shuffle(groups)
-    fitting = set(groups[: len(groups) // 2])
+    fitting = _first_half([one.group for one in judged], seed=seed)
     fitted = [one for one in judged if one.group in fitting]
     reported = [one for one in judged if one.group not in fitting]
     if not fitted:
         return None
 
     def mean_f1(threshold: float) -> float:
-        return sum(one.f1 if one.confidence >= threshold else one.withheld_f1 for one in fitted)
+        return sum(one.f1 if one.abstention_score >= threshold else one.withheld_f1 for one in fitted)
 
     threshold = max((step / 100 for step in range(101)), key=mean_f1)
-    given = [one.confidence >= threshold for one in reported]
+    given = [one.abstention_score >= threshold for one in reported]
     pairs = list(zip(reported, given, strict=True))
     return {
         "threshold": threshold,
@@ -88,3 +92,40 @@ def threshold_by_halves(judged: Sequence[Judged], *, seed: int) -> dict[str, flo
         "f1": sum(o.f1 if g else o.withheld_f1 for o, g in pairs) / len(reported),
         "num_questions": len(reported),
     }
+
+
+def calibration_by_halves(
+    confidences: Sequence[float], right: Sequence[bool], groups: Sequence[Hashable], *, seed: int
+) -> dict[str, float] | None:
+    """What calibrating anew on questions of this kind gains: fitted on half of the groups, reported on the others.
+
+    The logit of the confidence is scaled and shifted (Platt, 1999), so its order stays. None where one half has
+    right answers only, or wrong ones only.
+    """
+    fitting = _first_half(groups, seed=seed)
+    logits = np.array([[_logit(confidence)] for confidence in confidences])
+    is_right, in_fit = np.array(right, dtype=bool), np.array([group in fitting for group in groups])
+    if not len(logits) or len(set(is_right[in_fit])) < 2 or in_fit.all():
+        return None
+    fitted = LogisticRegression(C=1e3).fit(logits[in_fit], is_right[in_fit])
+    probabilities = fitted.predict_proba(logits[~in_fit])[:, 1]
+    return {
+        "expected_calibration_error": expected_calibration_error(
+            reliability_bins(probabilities.tolist(), is_right[~in_fit].tolist())
+        ),
+        "scale": float(fitted.coef_[0, 0]),
+        "shift": float(fitted.intercept_[0]),
+        "num_questions": int((~in_fit).sum()),
+    }
+
+
+def _first_half(groups: Iterable[Hashable], *, seed: int) -> set[Hashable]:
+    """Half of the groups, dealt by ``seed``."""
+    dealt = sorted(set(groups), key=str)
+    random.Random(seed).shuffle(dealt)
+    return set(dealt[: len(dealt) // 2])
+
+
+def _logit(probability: float) -> float:
+    bounded = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(bounded / (1 - bounded))

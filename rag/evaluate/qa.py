@@ -10,6 +10,7 @@ from rag.answerer import Answerer, AskOptions, Considered
 from rag.evaluate.confidence_metrics import (
     Judged,
     auroc,
+    calibration_by_halves,
     expected_calibration_error,
     reliability_bins,
     threshold_by_halves,
@@ -159,8 +160,9 @@ class QaEvaluation:
         }
 
     def _confidence(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
-        """How well the confidence tells right answers from wrong ones, over all answers, given or withheld.
+        """How well the confidence tells right answers from wrong ones, and the abstention score questions without one.
 
+        Over all answers, given or withheld.
         ``threshold_by_halves`` is there only where the file has questions without an answer.
         """
         confidences = [o.considered.generation.confidence for o in outcomes]
@@ -170,18 +172,21 @@ class QaEvaluation:
         judged = [
             Judged(
                 group=self._corpus.squad.paragraphs[question.paragraph].title,
-                confidence=confidence,
+                abstention_score=outcome.considered.generation.abstention_score,
                 exact_match=outcome.always[0],
                 f1=outcome.always[1],
                 withheld_exact_match=outcome.withheld[0],
                 withheld_f1=outcome.withheld[1],
             )
-            for question, confidence, outcome in zip(self.questions, confidences, outcomes, strict=True)
+            for question, outcome in zip(self.questions, outcomes, strict=True)
         ]
         return {
             "expected_calibration_error": expected_calibration_error(bins),
+            "calibration_by_halves": calibration_by_halves(
+                confidences, right, [one.group for one in judged], seed=self._options.seed
+            ),
             "auroc_right": auroc(confidences, right),
-            "auroc_answerable": auroc(confidences, answerable),
+            "auroc_answerable": auroc([one.abstention_score for one in judged], answerable),
             "threshold_by_halves": None if all(answerable) else threshold_by_halves(judged, seed=self._options.seed),
             "bins": [asdict(one) for one in bins],
         }

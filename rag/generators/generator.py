@@ -11,9 +11,10 @@ from rag.records import AnswerSpan, Citation, ConfidenceKind, Explanation, Hit
 class Generation:
     """What a generator makes of a question.
 
-    answer: what it would say, also where its confidence is too low to say it; empty where it declines to answer.
+    answer: what it would say, also where it should rather be withheld; empty where it declines to answer.
     citations: what the answer rests on, in the order of the answer.
     confidence: 0 to 1; ``confidence_kind`` says of what.
+    answerability: the probability that the passages hold an answer, 0 to 1; None where nothing judged that.
     relevance: for each passage, the probability that it holds an answer, 0 to 1; None where nothing judged that, and
         then the passages stay in the order of the search.
     spans: where each character of the answer comes from, in order; empty where that was not traced.
@@ -26,6 +27,7 @@ class Generation:
     answer: str
     citations: tuple[Citation, ...]
     confidence: float
+    answerability: float | None = None
     relevance: tuple[float, ...] | None = None
     confidence_kind: ConfidenceKind = "probability"
     spans: tuple[AnswerSpan, ...] = ()
@@ -33,6 +35,11 @@ class Generation:
     num_read: int | None = None
     model: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def abstention_score(self) -> float:
+        """What has to reach the threshold: the answerability, or the confidence where that was not judged."""
+        return self.confidence if self.answerability is None else self.answerability
 
 
 class Generator(Protocol):
@@ -48,7 +55,7 @@ class Generator(Protocol):
 
     @property
     def abstain_below(self) -> float:
-        """The confidence under which its answers should be withheld."""
+        """The abstention score under which its answers should be withheld."""
 
     @property
     def settings(self) -> Mapping[str, object]:

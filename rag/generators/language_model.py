@@ -58,8 +58,8 @@ class LocalModel:
         self._has_system_role = self._accepts_system_role()
 
     @classmethod
-    def load(cls, folder: Path, options: ModelOptions, *, dtype: torch.dtype) -> "LocalModel":
-        """Load the model, the tokenizer and the chat template of a folder.
+    def load(cls, folder: Path, options: ModelOptions, *, dtype: torch.dtype, int8: bool = False) -> "LocalModel":
+        """Load the model, the tokenizer and the chat template of a folder; ``int8`` rounds its matrices.
 
         Raises:
             ModelError: there is no such folder, or something in it is missing, damaged or not supported.
@@ -68,7 +68,8 @@ class LocalModel:
             raise ModelError(f"There is no folder {folder}; set generator to lm: and the folder of a language model.")
         tokenizer = TextTokenizer.load(folder)
         template = ChatTemplate.load(folder, tokenizer)
-        model = load_language_model(folder, dtype=dtype).pack()
+        model = load_language_model(folder, dtype=dtype)
+        model = model.quantize() if int8 else model.pack()
         weights_sha256 = files_sha256(_weight_files(folder))
         return cls(
             model,
@@ -78,7 +79,7 @@ class LocalModel:
             name=f"{folder.resolve().name}-{weights_sha256[:12]}",
             weights_sha256=weights_sha256,
             logged={
-                "generator_dtype": str(dtype).removeprefix("torch."),
+                "generator_dtype": "int8" if int8 else str(dtype).removeprefix("torch."),
                 "generator_files_sha256": files_sha256(
                     [path for name in _TEXT_FILES if (path := folder / name).is_file()]
                 ),

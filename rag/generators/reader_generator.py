@@ -40,10 +40,11 @@ class ReaderGenerator:
 
     @property
     def settings(self) -> Mapping[str, object]:
-        """What else decides the last bits of its scores: the number type, the processor's path and the threads."""
+        """What else decides its scores: how it is calibrated; and to the last bits number type, processor, threads."""
         return {
             "generator": "reader",
             "reader_dtype": self._reader.dtype,
+            "calibration": self._reader.calibration_sha256[:12],
             "processor": processor_path(),
             "num_threads": torch.get_num_threads(),
         }
@@ -69,6 +70,7 @@ class ReaderGenerator:
             answer=reading.answer,
             citations=citations,
             confidence=reading.confidence,
+            answerability=reading.answerability,
             relevance=reading.relevance,
             spans=fill_spans(copied, len(reading.answer)),
         )
@@ -97,7 +99,10 @@ class ReaderGenerator:
 
 
 def _passages(hits: Sequence[Hit]) -> list[ReaderPassage]:
-    return [ReaderPassage(context=context_line(hit.title, hit.headings), text=hit.text) for hit in hits]
+    return [
+        ReaderPassage(context=context_line(hit.title, hit.headings), text=hit.text, search_score=hit.scores.fused)
+        for hit in hits
+    ]
 
 
 def _explained(token: TokenOrigin, hits: Sequence[Hit]) -> ExplainedToken:

@@ -20,7 +20,7 @@ from rag.errors import ModelError
 from rag.reader.model import ReaderModel
 from rag.transformer.models import load_bert_encoder
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "reader.safetensors"
 SHARED = "encoder.embedding.token.weight"
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
@@ -30,8 +30,10 @@ SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 class ReaderConfig:
     """What stands in ``config.json``.
 
-    ``scoring`` weighs the parts of a span's score, ``calibration`` turns them into a confidence; both were fitted on
-    articles kept out of training, and ``abstain_below`` was chosen there.
+    ``scoring`` weighs the parts of a span's score. ``answerable``, ``right`` and ``relevance`` are the logistic
+    regressions of ``rag.reader.confidence``: there is an answer; the answer is right if there is one; a passage holds
+    one. All were fitted on articles kept out of training. Below an answerability of ``abstain_below`` an answer is to
+    be withheld.
     """
 
     format: int = FORMAT
@@ -42,7 +44,9 @@ class ReaderConfig:
     token_embedding_sha256: str = ""
     weights_sha256: str = ""
     scoring: Mapping[str, float] = field(default_factory=dict)
-    calibration: Mapping[str, float] = field(default_factory=dict)
+    answerable: Mapping[str, float] = field(default_factory=dict)
+    right: Mapping[str, float] = field(default_factory=dict)
+    relevance: Mapping[str, float] = field(default_factory=lambda: {"relevance": 1.0})
     abstain_below: float = 0.0
     training: Mapping[str, Any] = field(default_factory=dict)
 

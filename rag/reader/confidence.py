@@ -1,51 +1,56 @@
-"""Weighing candidate spans, and turning what the model says into a calibrated probability of being right."""
+"""Turning what the model says of a question, an answer or a passage into calibrated probabilities.
+
+Two things can be wrong with an answer: the passages may hold none, or it may be another one. So the confidence in it is
+the product of two probabilities, each of its own evidence. The first, answerability, decides alone whether to
+abstain: a question that is about something else is not the same as an answer that is hard to tell from its rivals.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from rag.reader.decode import Candidate
+from rag.reader.choosing import Choice
 
-FEATURES = ("relevance", "span", "decoder", "posterior", "margin")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoringWeights:
-    """How much the decoder's and the relevance head's log-probabilities count beside the span's own (1)."""
-
-    decoder: float = 0.0
-    relevance: float = 0.0
-
-    def total(self, candidate: Candidate) -> float:
-        """A candidate's score."""
-        return (
-            candidate.span_score + self.decoder * candidate.decoder_score + self.relevance * candidate.relevance_score
-        )
+ANSWERABLE_FEATURES = ("relevance", "margin")
+"""What answerability is computed from: see ``features_of``."""
+RIGHT_FEATURES = ("relevance", "agreement", "margin", "search")
+"""What the probability of the answer being right, if there is one, is computed from."""
+RELEVANCE_FEATURES = ("relevance", "search")
+"""What a passage's relevance is computed from: the relevance head's logit, and the score of the search."""
+_CERTAIN = 1e-6
 
 
-def rank_candidates(candidates: Sequence[Candidate], weights: ScoringWeights) -> list[tuple[Candidate, float]]:
-    """Candidates with their posterior (softmax of the totals), best first; equal ones stay in order."""
-    totals = [weights.total(candidate) for candidate in candidates]
-    highest = max(totals, default=0.0)
-    exps = [math.exp(total - highest) for total in totals]
-    ranked = sorted(zip(candidates, exps, strict=True), key=lambda pair: -pair[1])
-    return [(candidate, value / sum(exps)) for candidate, value in ranked]
-
-
-def features_of(candidate: Candidate, posterior: float) -> dict[str, float]:
-    """What the confidence is computed from."""
-    relevance = min(candidate.relevance_score, -1e-6)
+def features_of(choice: Choice) -> dict[str, float]:
+    """What is known of a choice: logits, nats and scores without bounds, by their names."""
+    candidate = choice.candidate
+    log_relevance = min(candidate.relevance_score, -_CERTAIN)
+    agreement = min(max(choice.agreement, _CERTAIN), 1 - _CERTAIN)
     return {
-        # Back from log-probability to logit, which a logistic regression can use over its whole range.
-        "relevance": relevance - math.log(-math.expm1(relevance)),
-        "span": candidate.span_score,
-        "decoder": candidate.decoder_score,
-        "posterior": math.log(posterior + 1e-9),
+        # Back from probability to logit, which a logistic regression can use over its whole range.
+        "relevance": log_relevance - math.log(-math.expm1(log_relevance)),
+        "agreement": math.log(agreement / (1 - agreement)),
         "margin": candidate.margin,
+        "search": candidate.search_score,
     }
 
 
-def confidence_of(features: Mapping[str, float], calibration: Mapping[str, float]) -> float:
-    """The probability that the answer is right: a logistic regression (Platt, 1999) over features, by their names."""
-    z = sum(weight * (1.0 if name == "bias" else features[name]) for name, weight in calibration.items())
+def probability_of(features: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """A logistic regression (Platt, 1999) over features, by their names; ``bias`` is added."""
+    z = sum(weight * (1.0 if name == "bias" else features[name]) for name, weight in weights.items())
     return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
+
+
+def probabilities_of(
+    choice: Choice, answerable: Mapping[str, float], right: Mapping[str, float]
+) -> tuple[float, float]:
+    """Answerability and confidence of a choice: there is an answer; there is one, and this is right."""
+    features = features_of(choice)
+    answerability = probability_of(features, answerable)
+    return answerability, answerability * probability_of(features, right)
+
+
+def relevance_of(logits: Sequence[float], search_scores: Sequence[float], weights: Mapping[str, float]) -> list[float]:
+    """The probability of each passage holding an answer. ``weights`` are those of ``RELEVANCE_FEATURES``."""
+    return [
+        probability_of({"relevance": logit, "search": score}, weights)
+        for logit, score in zip(logits, search_scores, strict=True)
+    ]

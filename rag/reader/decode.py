@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rag.reader.input_format import PairBatch, ReaderTokenizer
+from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer
 from rag.reader.model import NEGATIVE, Encoded, Memory, ReaderModel
+from rag.text.normalize_answer import normalize_answer
 from rag.transformer.attention import KeyValue
 
 NUM_CANDIDATES = 8
@@ -29,27 +30,55 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A span that may be the answer. All but the margin are log-probabilities.
+    """A span that may be the answer. The span's, the decoder's and the relevance score are log-probabilities.
 
-    span: start and end under the start/end head, normalised over all positions of all pairs.
-    decoder: the decoder writing just this span's tokens and stopping.
-    relevance: the span's passage holding an answer at all.
+    words: its normalised words, by which two candidates are compared.
+    span_score: start and end under the start/end head, normalised over all positions of all pairs.
+    decoder_score: the decoder writing just this span's tokens and stopping.
+    relevance_score: the span's passage holding an answer at all.
+    search_score: that of its passage, see ``ReadPairs``.
     margin: how many nats the start/end head prefers the span to "no answer in this passage".
     """
 
     span: Span
+    words: tuple[str, ...]
     span_score: float
     decoder_score: float
     relevance_score: float
+    search_score: float
     margin: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassageScores:
-    """What the heads say of a passage, in nats: the relevance head's logit, and the margin of its best borders."""
+@dataclass(frozen=True, slots=True)
+class ReadPairs:
+    """The pairs of one question after reading: everything that an answer is found in.
 
-    relevance: float
-    margin: float
+    ``search_scores`` holds how far the search ranks each passage behind the best of them: 0 for that one, below 0 for
+    the others, all 0 where there was no search.
+    """
+
+    pairs: Sequence[ReaderPair]
+    texts: Sequence[str]
+    search_scores: Sequence[float]
+    batch: PairBatch
+    encoded: Encoded
+    memory: Memory
+
+
+def read_pairs(
+    model: ReaderModel,
+    tokenizer: ReaderTokenizer,
+    pairs: Sequence[ReaderPair],
+    texts: Sequence[str],
+    search_scores: Sequence[float | None],
+) -> ReadPairs:
+    """Encode the pairs of one question, whose passages have these texts and were found with these scores."""
+    batch = tokenizer.batch(pairs)
+    encoded = model.encode(batch)
+    memory = model.remember(encoded, batch, torch.arange(len(pairs))[None])
+    best = max((score for score in search_scores if score is not None), default=0.0)
+    behind = [0.0 if score is None else score - best for score in search_scores]
+    return ReadPairs(pairs, texts, behind, batch, encoded, memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +186,21 @@ def runs(written: Sequence[WrittenToken]) -> Iterator[Span | WrittenToken]:
         yield span
 
 
-def find_candidates(
-    model: ReaderModel, encoded: Encoded, batch: PairBatch, memory: Memory, tokenizer: ReaderTokenizer
-) -> list[Candidate]:
-    """The spans that the start/end head proposes, each also judged by the decoder."""
-    proposed = propose_spans(encoded, batch)
-    decoder_scores = score_spans(model, memory, [span for span, _ in proposed], tokenizer)
+def find_candidates(model: ReaderModel, read: ReadPairs, tokenizer: ReaderTokenizer) -> list[Candidate]:
+    """The spans that the start/end head proposes, best first, each also judged by the decoder."""
+    encoded = read.encoded
+    proposed = propose_spans(encoded, read.batch)
+    decoder_scores = score_spans(model, read.memory, [span for span, _ in proposed], tokenizer)
     relevance_P = F.logsigmoid(encoded.relevance_P).tolist()
     null_P = (encoded.start_null_P + encoded.end_null_P).tolist()
     return [
         Candidate(
             span=span,
+            words=tuple(normalize_answer(text_of(span, read)).split()),
             span_score=score,
             decoder_score=decoder_score,
             relevance_score=relevance_P[span.pair],
+            search_score=read.search_scores[span.pair],
             margin=float(encoded.start_PL[span.pair, span.first] + encoded.end_PL[span.pair, span.last])
             - null_P[span.pair],
         )
@@ -178,14 +208,10 @@ def find_candidates(
     ]
 
 
-def score_passages(encoded: Encoded) -> list[PassageScores]:
-    """Each passage by itself; a passage without text gets a margin of about twice ``NEGATIVE``."""
-    best_P = encoded.start_PL.amax(dim=1) + encoded.end_PL.amax(dim=1)
-    margins = (best_P - encoded.start_null_P - encoded.end_null_P).tolist()
-    return [
-        PassageScores(relevance=relevance, margin=margin)
-        for relevance, margin in zip(encoded.relevance_P.tolist(), margins, strict=True)
-    ]
+def text_of(span: Span, read: ReadPairs) -> str:
+    """The characters of a span."""
+    start, end = read.pairs[span.pair].char_span(span.first, span.last)
+    return read.texts[span.pair][start:end]
 
 
 def _repeat(memory: Memory, num: int) -> Memory:

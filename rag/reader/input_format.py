@@ -67,6 +67,17 @@ class PairBatch:
         return PairBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
+def like_lengths(valid_PL: Tensor) -> list[tuple[Tensor, int]]:
+    """The pairs in groups of like length, as (their places, padded length): what is read together need not be padded
+    to the longest of all. Twice as coarse as ``bucket_length``, since a product of few rows wastes time as well."""
+    lengths = valid_PL.sum(dim=1).tolist()
+    step = 2 * LENGTH_BUCKET
+    groups: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        groups.setdefault(min(valid_PL.shape[1], -(-int(length) // step) * step), []).append(place)
+    return [(torch.tensor(places), length) for length, places in sorted(groups.items())]
+
+
 def bucket_length(num_tokens: int) -> int:
     """The padded length of ``num_tokens``."""
     return min(MAX_LENGTH, -(-num_tokens // LENGTH_BUCKET) * LENGTH_BUCKET)

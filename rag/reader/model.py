@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rag.reader.input_format import PairBatch
+from rag.reader.input_format import PairBatch, like_lengths
 from rag.transformer.attention import KeyValue
 from rag.transformer.models import Decoder, Encoder
 
@@ -98,12 +98,31 @@ class ReaderModel(nn.Module):
 
     def encode(self, batch: PairBatch) -> Encoded:
         """Encode pairs, each alone, and read the heads."""
-        states_PLD = self.encoder(batch.ids_PL, segments_BT=batch.segments_PL, valid_BT=batch.valid_PL)
+        states_PLD = self._read(batch)
         span_PL2 = self.span(states_PLD).float()
         start_null_P, end_null_P = span_PL2[:, 0].unbind(-1)
         start_PL, end_PL = span_PL2.masked_fill(~batch.copyable_PL[..., None], NEGATIVE).unbind(-1)
         relevance_P = self.relevance(states_PLD[:, 0]).float().squeeze(-1)
         return Encoded(states_PLD, start_PL, end_PL, start_null_P, end_null_P, relevance_P)
+
+    def _read(self, batch: PairBatch) -> Tensor:
+        """The encoder's states (P, L, D); those of padding mean nothing. Training batches are of like length anyway."""
+        groups = [] if self.training else like_lengths(batch.valid_PL)
+        if len(groups) <= 1:
+            states_PLD: Tensor = self.encoder(batch.ids_PL, segments_BT=batch.segments_PL, valid_BT=batch.valid_PL)
+            return states_PLD
+        parts = [
+            self.encoder(
+                batch.ids_PL[places, :length],
+                segments_BT=batch.segments_PL[places, :length],
+                valid_BT=batch.valid_PL[places, :length],
+            )
+            for places, length in groups
+        ]
+        states_PLD = parts[0].new_zeros(*batch.ids_PL.shape, self.width)
+        for (places, length), part_PLD in zip(groups, parts, strict=True):
+            states_PLD[places, :length] = part_PLD
+        return states_PLD
 
     def remember(self, encoded: Encoded, batch: PairBatch, pairs_QG: Tensor) -> Memory:
         """Lay the pairs of each question one after the other.

@@ -1,5 +1,7 @@
 """The reader as the rest of the software sees it: a question and passages in, a reading with exact ranges out."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +11,13 @@ import torch
 from torch import nn
 
 from rag.reader.checkpoint import ReaderConfig, load_reader
-from rag.reader.confidence import ScoringWeights, confidence_of, features_of, rank_candidates
-from rag.reader.decode import (
-    Span,
-    WrittenToken,
-    find_candidates,
-    runs,
-    write_answer,
-)
+from rag.reader.choosing import ScoringWeights, choose
+from rag.reader.confidence import probabilities_of, relevance_of
+from rag.reader.decode import ReadPairs, Span, WrittenToken, find_candidates, read_pairs, runs, write_answer
 from rag.reader.explanation import ReaderExplanation, tokens_of
 from rag.reader.explanation import explain as explain_tokens
-from rag.reader.input_format import PairBatch, ReaderPair, ReaderTokenizer
-from rag.reader.model import Encoded, Memory, ReaderModel
+from rag.reader.input_format import ReaderTokenizer
+from rag.reader.model import ReaderModel
 from rag.reader.supporting_sentences import supporting_sentences, wants_sentences
 
 ReaderMode = Literal["combined", "span", "decoder"]
@@ -28,10 +25,15 @@ ReaderMode = Literal["combined", "span", "decoder"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderPassage:
-    """What the reader reads: ``context`` is the line of title and headings, see ``rag.text.context``."""
+    """What the reader reads.
+
+    ``context`` is the line of title and headings, see ``rag.text.context``; ``search_score`` what the search found
+    the passage with, the higher the better, None where it was not searched for.
+    """
 
     context: str
     text: str
+    search_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,31 +52,24 @@ class Reading:
 
     answer: readable text; empty if no passage has any.
     ranges: where each copied piece of it stands, in order; characters of the answer in none of them were written.
-    confidence: calibrated probability that it is right, 0 to 1.
+    answerability: calibrated probability that the passages hold an answer, 0 to 1.
+    confidence: calibrated probability that this is a right one, 0 to 1 and never above the answerability.
     relevance: for each passage, the probability that it holds an answer, 0 to 1.
     """
 
     answer: str
     ranges: tuple[ReadRange, ...]
+    answerability: float
     confidence: float
     relevance: tuple[float, ...]
     explanation: ReaderExplanation | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    texts: list[str]
-    pairs: list[ReaderPair]
-    batch: PairBatch
-    encoded: Encoded
-    memory: Memory
-
-
 class Reader:
     """Answers from passages with one network.
 
-    ``combined`` lets the start/end head propose spans, which decoder and relevance head rescore; ``span`` and
-    ``decoder`` answer with one of them alone, to compare.
+    ``combined`` lets the start/end head propose spans, which decoder, relevance head and search rescore; ``span`` and
+    ``decoder`` answer with one part alone, to compare.
     """
 
     def __init__(
@@ -105,6 +100,13 @@ class Reader:
         return f"{self.config.name}-{self.config.weights_sha256[:12]}"
 
     @property
+    def calibration_sha256(self) -> str:
+        """SHA-256 of what was fitted to the weights: they answer otherwise when they are calibrated anew."""
+        config = self.config
+        fitted = [config.scoring, config.answerable, config.right, config.relevance, config.abstain_below]
+        return hashlib.sha256(json.dumps(fitted, sort_keys=True).encode()).hexdigest()
+
+    @property
     def dtype(self) -> str:
         """``float32`` or ``bfloat16``: what matrices are multiplied in."""
         return str(self._dtype).removeprefix("torch.")
@@ -118,41 +120,40 @@ class Reader:
     ) -> Reading:
         """Read all passages at once and answer; ``explain`` also tells where each token of the answer comes from."""
         if not passages:
-            return Reading(answer="", ranges=(), confidence=0.0, relevance=())
+            return Reading(answer="", ranges=(), answerability=0.0, confidence=0.0, relevance=())
         enabled = self._dtype is torch.bfloat16
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            read = self._encode(question, passages)
-            relevance = tuple(read.encoded.relevance_P.sigmoid().tolist())
-            candidates = find_candidates(self._model, read.encoded, read.batch, read.memory, self._tokenizer)
+            pairs = self._tokenizer.pairs(question, [(p.context, p.text) for p in passages])
+            texts, search_scores = [p.text for p in passages], [p.search_score for p in passages]
+            read = read_pairs(self._model, self._tokenizer, pairs, texts, search_scores)
+            logits = read.encoded.relevance_P.tolist()
+            relevance = tuple(relevance_of(logits, read.search_scores, self.config.relevance))
+            candidates = find_candidates(self._model, read, self._tokenizer)
             if not candidates:
-                return Reading(answer="", ranges=(), confidence=0.0, relevance=relevance)
-            best, posterior = rank_candidates(candidates, ScoringWeights() if mode == "span" else self._weights)[0]
+                return Reading(answer="", ranges=(), answerability=0.0, confidence=0.0, relevance=relevance)
+            choice = choose(candidates, self._weights)
             if mode == "decoder":
                 tokens = write_answer(self._model, read.memory, self._tokenizer)
             else:
-                tokens = tokens_of(_grow(best.span, question, read), read.memory)
+                span = candidates[0].span if mode == "span" else choice.candidate.span
+                tokens = tokens_of(_grow(span, question, read), read.memory)
             explanation = (
                 explain_tokens(self._model, read.memory, tokens, read.pairs, read.texts, self._tokenizer)
                 if explain and tokens
                 else None
             )
         answer, ranges = self._trace(tokens, read)
+        answerability, confidence = probabilities_of(choice, self.config.answerable, self.config.right)
         return Reading(
             answer=answer,
             ranges=tuple(ranges),
-            confidence=confidence_of(features_of(best, posterior), self.config.calibration),
+            answerability=answerability,
+            confidence=confidence,
             relevance=relevance,
             explanation=explanation,
         )
 
-    def _encode(self, question: str, passages: Sequence[ReaderPassage]) -> _Read:
-        pairs = self._tokenizer.pairs(question, [(p.context, p.text) for p in passages])
-        batch = self._tokenizer.batch(pairs)
-        encoded = self._model.encode(batch)
-        memory = self._model.remember(encoded, batch, torch.arange(len(pairs))[None])
-        return _Read([p.text for p in passages], pairs, batch, encoded, memory)
-
-    def _trace(self, tokens: Sequence[WrittenToken], read: _Read) -> tuple[str, list[ReadRange]]:
+    def _trace(self, tokens: Sequence[WrittenToken], read: ReadPairs) -> tuple[str, list[ReadRange]]:
         """The answer's text: what was copied as it stands in its passage, the rest from the vocabulary."""
         answer, ranges = "", []
         for run in runs(tokens):
@@ -169,7 +170,7 @@ class Reader:
         return answer, ranges
 
 
-def _grow(span: Span, question: str, read: _Read) -> Span:
+def _grow(span: Span, question: str, read: ReadPairs) -> Span:
     """The span, or the sentences it stands in where the question asks for an explanation."""
     pair, text = read.pairs[span.pair], read.texts[span.pair]
     start, end = pair.char_span(span.first, span.last)

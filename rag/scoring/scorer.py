@@ -17,6 +17,7 @@ class Judged:
     question_vector: NDArray[np.float16]
     citations: tuple[Citation, ...]
     confidence: float
+    answerability: float | None
     hits: tuple[Hit, ...]
 
 

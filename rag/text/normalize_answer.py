@@ -35,15 +35,16 @@ def f1(prediction: str, references: Sequence[str]) -> float:
     No references (or only empty ones) mean that the question has no answer: then 1.0 if the prediction is empty.
     """
     words = normalize_answer(prediction).split()
-    return max(_word_f1(words, reference.split()) for reference in _normalize_references(references))
+    return max(word_f1(words, reference.split()) for reference in _normalize_references(references))
 
 
-def _normalize_references(references: Sequence[str]) -> list[str]:
-    return [normalized for reference in references if (normalized := normalize_answer(reference))] or [""]
-
-
-def _word_f1(words: list[str], reference_words: list[str]) -> float:
+def word_f1(words: Sequence[str], reference_words: Sequence[str]) -> float:
+    """F1 of the words that two normalised answers share; 1.0 if both are empty."""
     if not words or not reference_words:
         return float(words == reference_words)
     num_shared = (Counter(words) & Counter(reference_words)).total()
     return 2 * num_shared / (len(words) + len(reference_words))
+
+
+def _normalize_references(references: Sequence[str]) -> list[str]:
+    return [normalized for reference in references if (normalized := normalize_answer(reference))] or [""]

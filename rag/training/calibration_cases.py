@@ -1,21 +1,21 @@
 """Questions for calibration, asked over passages as in use, and what the reader's parts say to each.
 
-Three kinds are mixed: questions over what the search finds for them, the same over passages of other articles only
-(off topic), and questions changed so that the passages do not answer them (near misses).
+Four kinds are mixed: questions over what the search finds for them, the same over their own passage alone, the same
+over passages of other articles only (off topic), and questions changed so that no passage answers them (near misses).
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from rag.reader.decode import Candidate, PassageScores, find_candidates, score_passages
+from rag.reader.decode import Candidate, find_candidates, read_pairs, text_of
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
-from rag.text.normalize_answer import f1
+from rag.text.normalize_answer import exact_match, f1
 from rag.training.examples import ReaderExamples
-from rag.training.hard_negatives import Embed, PassageSearch
+from rag.training.passage_search import Embed, PassageSearch
 from rag.training.unanswerable import change_question
 
 NUM_PASSAGES = 8
@@ -23,34 +23,41 @@ NUM_PASSAGES = 8
 OFF_TOPIC_SHARE = 0.5
 NEAR_MISS_SHARE = 0.2
 """Of the questions, so many are asked a second time in this way."""
-NUM_FOUND = 200
+OnQuestion = Callable[[int, int], None]
+"""Told how many of how many questions have been asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question to ask: ``question`` counts in the examples, ``text`` are its words, ``passages`` (place, score)."""
+    """A question to ask: ``question`` counts in the examples, ``text`` are its words, ``passages`` (place, score).
+
+    ``searched`` is false where the right passage was given instead of found.
+    """
 
     question: int
     text: str
     passages: Sequence[tuple[int, float]]
     answerable: bool
+    searched: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """What the reader says to one question.
 
-    scores: F1 of each candidate; 0 where the question cannot be answered.
-    passages, search_scores, right: for each passage what the heads say, the search's score, and whether it is of the
-        paragraph that the question was written for.
+    exact_match, f1: of each candidate; 0 where the question cannot be answered.
+    relevance, search_scores, right: for each passage the relevance head's logit, the search's score, and whether it
+        is of the paragraph that the question was written for.
     """
 
-    candidates: list[Candidate]
-    scores: list[float]
-    passages: list[PassageScores]
-    search_scores: list[float]
-    right: list[bool]
+    candidates: Sequence[Candidate]
+    exact_match: Sequence[float]
+    f1: Sequence[float]
+    relevance: Sequence[float]
+    search_scores: Sequence[float]
+    right: Sequence[bool]
     answerable: bool
+    searched: bool
 
 
 def read_cases(
@@ -62,29 +69,37 @@ def read_cases(
     limit: int,
     seed: int,
     dtype: torch.dtype,
+    on_question: OnQuestion = lambda _done, _total: None,
 ) -> list[Case]:
-    """Ask ``limit`` questions drawn with ``seed``, some of them twice; those without any passage are left out."""
+    """Ask ``limit`` questions drawn with ``seed``, some of them twice; those without any passage are left out.
+
+    ``on_question`` is told after each how many of all have been asked.
+    """
     rng = random.Random(seed)
     questions = rng.sample(range(len(examples.questions)), min(limit, len(examples.questions)))
     search = PassageSearch(examples, embed)
     asked = [one for one in _ask(examples, search, questions, rng) if one.passages]
     autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+    cases = []
     with torch.inference_mode(), autocast:
-        cases = [_read(model, tokenizer, examples, one) for one in asked]
+        for number, one in enumerate(asked, start=1):
+            cases.append(_read(model, tokenizer, examples, one))
+            on_question(number, len(asked))
     return [case for case in cases if case.candidates]
 
 
 def _ask(
     examples: ReaderExamples, search: PassageSearch, questions: Sequence[int], rng: random.Random
 ) -> Iterator[Asked]:
-    found = search.search([examples.questions[q].question for q in questions], limit=NUM_FOUND)
+    found = search.search([examples.questions[q].question for q in questions], limit=NUM_PASSAGES)
     for number, passages in zip(questions, found, strict=True):
         question = examples.questions[number]
         own = examples.passages[question.passage]
-        yield Asked(number, question.question, passages[:NUM_PASSAGES], answerable=True)
+        yield Asked(number, question.question, passages, answerable=True)
+        yield Asked(number, question.question, [(question.passage, 1.0)], answerable=True, searched=False)
         if rng.random() < OFF_TOPIC_SHARE:
-            foreign = [(i, score) for i, score in passages if examples.passages[i].title != own.title]
-            yield Asked(number, question.question, foreign[:NUM_PASSAGES], answerable=False)
+            (foreign,) = search.search([question.question], limit=NUM_PASSAGES, without_title=own.title)
+            yield Asked(number, question.question, foreign, answerable=False)
         if rng.random() < NEAR_MISS_SHARE:
             answer = own.text[question.answer_start : question.answer_end]
             changed = change_question(question.question, own.text, answer, rng)
@@ -95,23 +110,19 @@ def _ask(
 
 def _read(model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExamples, asked: Asked) -> Case:
     question = examples.questions[asked.question]
-    pairs = [examples.pair(asked.question, passage, asked=asked.text) for passage, _ in asked.passages]
-    batch = tokenizer.batch(pairs)
-    encoded = model.encode(batch)
-    memory = model.remember(encoded, batch, torch.arange(len(pairs))[None])
-    candidates = find_candidates(model, encoded, batch, memory, tokenizer)
-    passages = score_passages(encoded)
-    texts = [examples.passages[passage].text for passage, _ in asked.passages]
-    scores = []
-    for candidate in candidates:
-        start, end = pairs[candidate.span.pair].char_span(candidate.span.first, candidate.span.last)
-        scores.append(f1(texts[candidate.span.pair][start:end], question.answers) if asked.answerable else 0.0)
+    places, scores = [place for place, _ in asked.passages], [score for _, score in asked.passages]
+    pairs = [examples.pair(asked.question, place, asked=asked.text) for place in places]
+    read = read_pairs(model, tokenizer, pairs, [examples.passages[place].text for place in places], scores)
+    candidates = find_candidates(model, read, tokenizer)
+    texts = [text_of(candidate.span, read) for candidate in candidates]
     paragraph = examples.passages[question.passage].paragraph
     return Case(
         candidates=candidates,
-        scores=scores,
-        passages=passages,
-        search_scores=[score for _, score in asked.passages],
-        right=[asked.answerable and examples.passages[i].paragraph == paragraph for i, _ in asked.passages],
+        exact_match=[exact_match(text, question.answers) if asked.answerable else 0.0 for text in texts],
+        f1=[f1(text, question.answers) if asked.answerable else 0.0 for text in texts],
+        relevance=read.encoded.relevance_P.tolist(),
+        search_scores=read.search_scores,
+        right=[asked.answerable and examples.passages[place].paragraph == paragraph for place in places],
         answerable=asked.answerable,
+        searched=asked.searched,
     )

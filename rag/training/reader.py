@@ -16,12 +16,14 @@ from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.store.training_runs import TrainingRunStart
 from rag.training.batches import BatchOptions, ReaderBatches
-from rag.training.calibration import Calibration, calibrate
-from rag.training.calibration_cases import read_cases
+from rag.training.calibration import Calibration
+from rag.training.calibration_cases import OnQuestion
 from rag.training.examples import ReaderExamples, split_by_article
 from rag.training.experiment_tracking import ExperimentTracker
-from rag.training.hard_negatives import Embed, mine_hard_negatives
+from rag.training.hard_negatives import mine_hard_negatives
 from rag.training.objective import reader_objective
+from rag.training.passage_search import Embed
+from rag.training.reader_calibration import HELD_SEED, HELD_SHARE, NUM_QUESTIONS, fit_reader, with_calibration
 from rag.training.run_description import describe_file, describe_run
 from rag.training.schedule import Schedule
 from rag.training.squad import SquadFile, load_squad
@@ -29,9 +31,6 @@ from rag.training.tracked_training import tracked_training
 from rag.training.trainer import Trainer, TrainerProgress
 from rag.training.trainer_config import TrainerConfig
 from rag.training.training_objective import Precision
-from rag.transformer.processor import choose_dtype
-
-HELD_SEED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +52,8 @@ class ReaderRun:
     batches: BatchOptions = field(default_factory=BatchOptions)
     passage_tokens: int = 200
     num_decoder_layers: int = 3
-    held_share: float = 0.05
-    num_calibration: int = 1_500
+    held_share: float = HELD_SHARE
+    num_calibration: int = NUM_QUESTIONS
     device: str = "cpu"
 
 
@@ -85,6 +84,7 @@ def train_reader(
     *,
     on_progress: Callable[[TrainerProgress], None],
     on_stage: Callable[[str], None],
+    on_question: OnQuestion = lambda _done, _total: None,
     trackers: Sequence[ExperimentTracker] = (),
 ) -> ReaderConfig:
     """Train, calibrate and save a reader; goes on where an earlier run in the same folder stopped.
@@ -118,22 +118,39 @@ def train_reader(
         on_progress=on_progress,
     ) as tracked:
         on_stage("calibrating on articles kept out of training")
-        fitted = _calibrate(run, model, tokenizer, held)
-        saved = save_reader(
-            run.output,
-            model,
-            ReaderConfig(
-                encoder=run.encoder_name,
-                num_decoder_layers=len(model.decoder.layers),
-                passage_tokens=run.passage_tokens,
-                scoring=fitted.scoring,
-                calibration=fitted.calibration,
-                abstain_below=fitted.abstain_below,
-                training={"data": run.data.name, "data_sha256": data_sha256, **settings},
-            ),
+        training = {"data": run.data.name, "data_sha256": data_sha256, **settings}
+        saved, fitted = _calibrate_and_save(run, model, tokenizer, held, training, on_question)
+        tracked.finish(
+            scores={"held_exact_match": fitted.mean_exact_match, "held_f1": fitted.mean_f1},
+            weights=run.output / WEIGHTS,
         )
-        tracked.finish(scores={"held_f1": fitted.mean_f1}, weights=run.output / WEIGHTS)
     return saved
+
+
+def _calibrate_and_save(
+    run: ReaderRun,
+    model: ReaderModel,
+    tokenizer: ReaderTokenizer,
+    held: SquadFile,
+    training: Mapping[str, Any],
+    on_question: OnQuestion,
+) -> tuple[ReaderConfig, Calibration]:
+    fitted = fit_reader(
+        model,
+        tokenizer,
+        held,
+        run.embed,
+        passage_tokens=run.passage_tokens,
+        num_questions=run.num_calibration,
+        on_question=on_question,
+    )
+    config = ReaderConfig(
+        encoder=run.encoder_name,
+        num_decoder_layers=len(model.decoder.layers),
+        passage_tokens=run.passage_tokens,
+        training=training,
+    )
+    return save_reader(run.output, model, with_calibration(config, fitted)), fitted
 
 
 def _describe(run: ReaderRun, config: TrainerConfig, settings: Mapping[str, Any]) -> TrainingRunStart:
@@ -146,16 +163,6 @@ def _describe(run: ReaderRun, config: TrainerConfig, settings: Mapping[str, Any]
         data=[run.data],
         dtype=config.dtype,
         device=run.device,
-    )
-
-
-def _calibrate(run: ReaderRun, model: ReaderModel, tokenizer: ReaderTokenizer, held: SquadFile) -> Calibration:
-    """Calibrate on the processor, where the reader will answer, and with the numbers that it will answer with."""
-    model.to("cpu").eval()
-    examples = ReaderExamples(held, tokenizer, max_tokens=run.passage_tokens)
-    dtype = choose_dtype("auto")
-    return calibrate(
-        read_cases(model, tokenizer, examples, run.embed, limit=run.num_calibration, seed=HELD_SEED, dtype=dtype)
     )
 
 

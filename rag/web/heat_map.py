@@ -31,7 +31,7 @@ def heat_map_page(answer: Answer, explanation: Explanation) -> str:
     numbers = {hit.passage_id: number for number, hit in enumerate(answer.passages, start=1)}
     by_place = list(zip(explanation.passage_ids, explanation.passage_weights, strict=True))
     weight_of = dict(by_place)
-    withheld = '<p class="quiet">Withheld: its confidence is below the threshold.</p>' if answer.abstained else ""
+    withheld = '<p class="quiet">Withheld: the passages do not seem to hold an answer.</p>' if answer.abstained else ""
     passages = "\n".join(
         _passage(hit, numbers[hit.passage_id], weight_of.get(hit.passage_id, 0.0), explanation.sources)
         for hit in answer.passages

@@ -218,7 +218,10 @@ def test_evaluation_prints_the_promised_figures(rag: Command, tmp_path: Path) ->
         (["evaluate", "qa", "nowhere.json", "--reader-mode", "magic"], "reader mode"),
         (["serve", "--host", "0.0.0.0"], "API keys"),
         (["serve", "--host", "example.org"], "API keys"),
-        (["train", "reader", "--data", "nowhere.json", "--output", "out"], "Cannot read"),
+        (["train", "reader", "--data", "nowhere.json", "--output", "out", "--no-record"], "Cannot read"),
+        (["train", "reader", "--data", "x", "--output", "out", "--dtype", "int3"], "--dtype must be auto"),
+        (["train", "reader", "--data", "x", "--output", "out", "--device", "cuda"], "no CUDA device"),
+        (["train", "calibrate", "--data", "x", "--weights", "out", "--share", "2"], "--share must be above 0"),
     ],
 )
 def test_wrong_input_is_one_clear_sentence(rag: Command, arguments: list[str], words: str) -> None:
@@ -344,7 +347,7 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
             }
             for asked, answer in (("When", str(1900 + number)), ("By whom", "the family Smith"))
         ]
-        data.append({"title": f"Street {number}", "paragraphs": [{"context": text, "qas": qas * 3}]})
+        data.append({"title": f"Street {number}", "paragraphs": [{"context": text, "qas": qas * 4}]})
     path = tmp_path / "houses.json"
     path.write_text(json.dumps({"data": data}))
     output, work = tmp_path / "weights", tmp_path / "work"
@@ -352,8 +355,13 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
     config = rag.json(*arguments)
     assert config["training"]["num_steps"] == 2
     assert (output / "reader.safetensors").stat().st_size < 64_000_000
-    assert "reader saved in" in rag(*arguments)  # resumes at the end, calibrates and saves again
+    assert "reader saved in" in rag(*arguments, "--no-record")  # resumes at the end, calibrates and saves again
     assert (work / "log.jsonl").read_text().count("\n") == 1
+    (run,) = rag.json("train", "runs")["runs"]
+    assert (run["kind"], run["status"], run["num_starts"]) == ("reader", "finished", 1)
+    assert run["weights_sha256"] == config["weights_sha256"]
+    rewritten = rag("train", "calibrate", "--data", str(path), "--weights", str(output), "--share", "1")
+    assert "config.json rewritten: threshold" in rewritten.replace("\n", "")
 
 
 def test_answer_is_explained_reproduced_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:

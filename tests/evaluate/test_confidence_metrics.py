@@ -7,6 +7,7 @@ import pytest
 from rag.evaluate.confidence_metrics import (
     Judged,
     auroc,
+    calibration_by_halves,
     expected_calibration_error,
     reliability_bins,
     threshold_by_halves,
@@ -37,7 +38,7 @@ def _judged(group: int, confidence: float, *, answerable: bool) -> Judged:
     given, withheld = (1.0, 0.0) if answerable else (0.0, 1.0)
     return Judged(
         group=group,
-        confidence=confidence,
+        abstention_score=confidence,
         exact_match=given,
         f1=given,
         withheld_exact_match=withheld,
@@ -57,6 +58,26 @@ def test_threshold_is_set_on_some_groups_and_reported_on_others() -> None:
     assert 0.2 < found["threshold"] <= 0.6
     assert found["num_questions"] == 80
     assert found["f1"] > 0.95
+
+
+def test_calibrating_on_half_of_the_groups_mends_the_others() -> None:
+    rng = random.Random(0)
+    groups = [number % 20 for number in range(4_000)]
+    truths = [rng.uniform(0.1, 0.9) for _ in groups]
+    right = [rng.random() < truth for truth in truths]
+    too_low = [truth / 2 for truth in truths]
+    assert expected_calibration_error(reliability_bins(too_low, right)) > 0.2
+    found = calibration_by_halves(too_low, right, groups, seed=0)
+    assert found is not None
+    assert found["expected_calibration_error"] < 0.06
+    assert found["num_questions"] == 2_000
+    assert found["shift"] > 0
+
+
+def test_calibration_needs_right_and_wrong_answers_in_groups_that_can_be_halved() -> None:
+    assert calibration_by_halves([], [], [], seed=0) is None
+    assert calibration_by_halves([0.5, 0.6], [True, False], [1, 1], seed=0) is None
+    assert calibration_by_halves([0.5, 0.6], [True, True], [1, 2], seed=0) is None
 
 
 def test_one_group_cannot_be_halved() -> None:

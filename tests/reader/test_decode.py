@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rag.reader.decode import Span, WrittenToken, propose_spans, runs, score_spans, word_end_mask, write_answer
-from rag.reader.input_format import ReaderTokenizer
+from rag.reader.input_format import ReaderTokenizer, like_lengths
 from rag.reader.model import NEGATIVE, Encoded, ReaderModel
 
 PASSAGES = [("T", "Photosynthesis happened in 1987."), ("T", "The unbelievable cost was 3 francs.")]
@@ -60,6 +60,22 @@ def test_decoder_score_of_a_span_is_the_same_alone_and_among_others(
         alone = [score_spans(tiny_model, memory, [span], tokenizer)[0] for span in spans]
     assert together == pytest.approx(alone, abs=1e-4)
     assert all(score < 0 for score in together)
+
+
+def test_pairs_of_all_lengths_are_encoded_together_as_each_alone(
+    tokenizer: ReaderTokenizer, tiny_model: ReaderModel
+) -> None:
+    words = "The unbelievable cost was 3 francs. "
+    pairs = tokenizer.pairs("What did it cost?", [("T", words * times) for times in (30, 1, 9, 1, 50)])
+    batch = tokenizer.batch(pairs)
+    assert sum(len(places) for places, _ in like_lengths(batch.valid_PL)) == 5
+    assert len(like_lengths(batch.valid_PL)) == 4
+    with torch.inference_mode():
+        together = tiny_model.encode(batch)
+        for row, pair in enumerate(pairs):
+            alone, num = tiny_model.encode(tokenizer.batch([pair])), len(pair.ids)
+            torch.testing.assert_close(together.start_PL[row, :num], alone.start_PL[0, :num], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(together.relevance_P[row], alone.relevance_P[0], atol=1e-4, rtol=1e-4)
 
 
 def test_step_probabilities_add_up_to_one(tokenizer: ReaderTokenizer, tiny_model: ReaderModel) -> None:

@@ -7,6 +7,7 @@ import pytest
 from rag.index.embedder import Embedder
 from rag.records import Citation, Hit, HitScores
 from rag.scoring.answer_relevancy import AnswerRelevancy
+from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
 from rag.scoring.scorer import Judged
@@ -55,6 +56,7 @@ def judged(embedder: Embedder) -> Judged:
         question_vector=embedder.embed([question])[0],
         citations=(_citation("Amara Diallo"),),
         confidence=0.7,
+        answerability=0.8,
         hits=(_hit(1, relevance=0.9, fused=0.5),),
     )
 
@@ -98,3 +100,8 @@ def test_without_hits_or_relevance_there_is_no_context_precision(judged: Judged)
 
 def test_confidence_is_the_generator_s(judged: Judged) -> None:
     assert Confidence().score(judged) == 0.7
+
+
+def test_answerability_is_the_generator_s_where_it_judges_that(judged: Judged) -> None:
+    assert Answerability().score(judged) == 0.8
+    assert Answerability().score(replace(judged, answerability=None)) is None

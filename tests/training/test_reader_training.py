@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rag.errors import InvalidInput
 from rag.reader.checkpoint import load_config, load_reader, new_reader
-from rag.reader.confidence import FEATURES
+from rag.reader.confidence import ANSWERABLE_FEATURES, RIGHT_FEATURES
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.store.database import Database
@@ -27,7 +27,9 @@ from rag.training.examples import ReaderExamples, split_by_article
 from rag.training.experiment_tracking import SqlTracker
 from rag.training.hard_negatives import mine_hard_negatives
 from rag.training.objective import reader_objective
+from rag.training.passage_search import PassageSearch
 from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
+from rag.training.reader_calibration import recalibrate_reader
 from rag.training.schedule import Schedule
 from rag.training.squad import SquadFile, load_squad
 from rag.training.trainer import Trainer, TrainerProgress
@@ -178,7 +180,8 @@ def test_training_learns_calibrates_records_and_saves_a_reader_that_loads(
     first, last = seen[0].point.metrics, seen[-1].point.metrics
     assert last["token"] < first["token"] * 0.7
     assert last["span"] < first["span"] * 0.7
-    assert set(saved.calibration) == {"bias", *FEATURES}
+    assert set(saved.answerable) == {"bias", *ANSWERABLE_FEATURES}
+    assert set(saved.right) == {"bias", *RIGHT_FEATURES}
     assert load_config(tmp_path / "weights") == saved
     load_reader(tmp_path / "weights", tiny_encoder_folder)
     assert stages[-1].startswith("calibrating")
@@ -204,6 +207,44 @@ def test_training_goes_on_from_the_weights_of_another_run(
     other = replace(again, start_from=None)
     with pytest.raises(InvalidInput, match="another started_from"):
         train_reader(other, CONFIG, on_progress=lambda _: None, on_stage=lambda _: None)
+
+
+def test_reader_is_calibrated_anew_on_other_questions(
+    squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path
+) -> None:
+    run = _run(squad_path, tmp_path, tiny_encoder_folder)
+    trained = train_reader(run, CONFIG, on_progress=lambda _: None, on_stage=lambda _: None)
+    arguments = {"encoder_folder": tiny_encoder_folder, "embed": embed, "num_questions": 90, "share": 1.0}
+    with pytest.raises(InvalidInput, match="48 answerable questions are too few"):
+        recalibrate_reader(run.output, squad_path, on_question=lambda *_: None, **arguments)
+    more = json.loads(squad_path.read_text())
+    for article in more["data"]:
+        for paragraph in article["paragraphs"]:
+            paragraph["qas"] *= 2
+    squad_path.write_text(json.dumps(more))
+    asked: list[tuple[int, int]] = []
+    config, fitted = recalibrate_reader(
+        run.output, squad_path, on_question=lambda *counts: asked.append(counts), **arguments
+    )
+    assert asked == [(number, len(asked)) for number in range(1, len(asked) + 1)]
+    assert len(asked) > 90  # some are asked a second time, without their answer
+    assert config == load_config(run.output)
+    assert (config.weights_sha256, config.training) == (trained.weights_sha256, trained.training)
+    assert (config.scoring, config.abstain_below) == (fitted.scoring, fitted.abstain_below)
+    load_reader(run.output, tiny_encoder_folder)
+
+
+def test_search_can_leave_an_article_out(squad_path: Path, tokenizer: ReaderTokenizer) -> None:
+    examples = ReaderExamples(load_squad(squad_path), tokenizer, max_tokens=200)
+    search = PassageSearch(examples, embed)
+    question = "When was house 0 of pink street built?"
+    (everywhere,) = search.search([question], limit=5)
+    (elsewhere,) = search.search([question], limit=30, without_title="pink street")
+    assert examples.passages[everywhere[0][0]].title == "pink street"
+    assert {examples.passages[place].title for place, _ in elsewhere} == {f"{c} street" for c in COLOURS} - {
+        "pink street"
+    }
+    assert elsewhere[0][1] > everywhere[4][1]  # scores are those of a search that never had the article
 
 
 def test_hard_negatives_do_not_hold_the_answer_and_are_stored(

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rag.transformer.language_model import LanguageModel, LanguageModelConfig
+from rag.transformer.linear import can_pack
 from rag.transformer.pretrained import load_language_model
 
 Published = Callable[..., tuple[Path, PreTrainedModel]]
@@ -192,8 +193,23 @@ def test_packed_model_gives_the_same_logits(dtype: torch.dtype, tied: bool) -> N
     ids = torch.randint(0, 40, (2, 9))
     with torch.inference_mode():
         expected = model(ids)
-        assert not any(isinstance(part, torch.nn.Linear) for part in model.pack().modules())
+        plain = any(isinstance(part, torch.nn.Linear) for part in model.pack().modules())
+        assert plain != can_pack(model.embedding.token.weight)
         torch.testing.assert_close(model(ids), expected, atol=1e-4 if dtype is torch.float32 else 0.2, rtol=0)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_quantized_model_is_near_the_exact_one_with_and_without_cache(tied: bool) -> None:
+    model = random_model(replace(TINY, tied_embedding=tied))
+    ids = torch.randint(0, 40, (2, 30))
+    with torch.inference_mode():
+        exact = model(ids)
+        rounded = model.quantize()(ids)
+        assert torch.nn.functional.cosine_similarity(rounded, exact, dim=-1).min() > 0.995
+        cache = model.new_cache(2, 30)
+        model(ids[:, :20], cache=cache)
+        stepped = torch.cat([model(ids[:, i : i + 1], cache=cache) for i in range(20, 30)], dim=1)
+        assert torch.nn.functional.cosine_similarity(stepped, rounded[:, 20:], dim=-1).min() > 0.995
 
 
 def test_gradients_reach_every_weight() -> None:

@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from rag.transformer.linear import PackedLinear, can_pack, pack_linears
+from rag.transformer.linear import Int8Linear, PackedLinear, can_pack, pack_linears, quantize_linears, round_to_int8
+
+
+def test_float32_can_be_packed_here_and_bfloat16_where_the_processor_multiplies_it() -> None:
+    assert can_pack(torch.zeros(4, 4))
+    native = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert can_pack(torch.zeros(4, 4, dtype=torch.bfloat16)) == native
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -10,8 +16,9 @@ from rag.transformer.linear import PackedLinear, can_pack, pack_linears
 def test_packed_map_gives_what_the_plain_one_gives(bias: bool, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     plain = nn.Linear(48, 80, bias=bias, dtype=dtype)
-    assert can_pack(plain.weight)
-    packed = PackedLinear(plain.weight, plain.bias)
+    packed = nn.Sequential(plain)
+    pack_linears(packed)
+    assert (type(packed[0]) is PackedLinear) == can_pack(plain.weight)
     for shape in ((48,), (1, 1, 48), (3, 7, 48), (1, 300, 48)):
         x = torch.randn(shape, dtype=dtype)
         if len(shape) > 1:
@@ -31,3 +38,36 @@ def test_what_cannot_be_packed_stays() -> None:
     module = nn.Sequential(nn.Linear(4, 5, dtype=torch.float64), nn.Linear(4, 5, device="meta"))
     pack_linears(module)
     assert all(type(part) is nn.Linear for part in module)
+
+
+def test_rounding_to_int8_is_off_by_half_a_step_of_its_row_at_most() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(6, 50) * torch.tensor([1e-3, 1.0, 100.0, 5.0, 0.0, 1.0])[:, None]
+    integers, scale = round_to_int8(weight)
+    assert (integers.dtype, integers.min() >= -127) == (torch.int8, True)
+    error = (integers * scale[:, None] - weight).abs().amax(dim=1)
+    # The scale itself is rounded, so the largest weights of a row may lie a little outside what 127 steps reach.
+    assert (error <= 0.5 * scale + 0.005 * weight.abs().amax(dim=1)).all()
+    assert not integers[4].any()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(48,), (1, 1, 48), (2, 3, 48), (3, 7, 48), (1, 300, 48)])
+def test_int8_map_is_near_the_plain_one_for_few_rows_and_many(
+    bias: bool, dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    plain = nn.Linear(48, 80, bias=bias, dtype=dtype)
+    with torch.inference_mode():
+        x = torch.randn(shape, dtype=dtype)
+        exact, rounded = plain(x), Int8Linear(plain.weight, plain.bias)(x)
+        assert (rounded.shape, rounded.dtype) == (exact.shape, dtype)
+        assert (rounded - exact).float().norm() < 0.02 * exact.float().norm()
+
+
+def test_every_linear_map_inside_is_quantized() -> None:
+    module = nn.Sequential(nn.Linear(4, 5), nn.Sequential(nn.ReLU(), nn.Linear(5, 6, bias=False)))
+    quantize_linears(module)
+    assert [type(part) for part in (module[0], module[1][1])] == [Int8Linear, Int8Linear]
+    assert list(module.parameters()) == []

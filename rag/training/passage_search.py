@@ -1,0 +1,61 @@
+"""Hybrid search over the passages of training examples, as the service searches."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.index.fusion import fuse
+from rag.index.keyword import KeywordEntry, KeywordIndex
+from rag.text.context import context_line
+from rag.training.examples import ReaderExamples
+
+Embed = Callable[[Sequence[str]], NDArray[np.float16]]
+"""Unit vectors of texts, as ``rag.index.embedder.Embedder.embed`` gives them."""
+
+NUM_CANDIDATES = 100
+"""Passages that each leg proposes, as in answering."""
+KEYWORD_WEIGHT = 0.4
+
+
+class PassageSearch:
+    """Passages are named by their places in the examples."""
+
+    def __init__(self, examples: ReaderExamples, embed: Embed) -> None:
+        self._index = KeywordIndex()
+        self._index.apply(
+            add=(
+                KeywordEntry(passage_id=i, document_id=p.paragraph, context=p.title, text=p.text)
+                for i, p in enumerate(examples.passages)
+            )
+        )
+        self._embed = embed
+        texts = [f"{context_line(p.title, ())}\n{p.text}" for p in examples.passages]
+        self._vectors_ND = embed(texts).astype(np.float32)
+        self._passages = examples.passages
+
+    def search(
+        self, questions: Sequence[str], *, limit: int, without_title: str | None = None
+    ) -> list[list[tuple[int, float]]]:
+        """For each question the ``limit`` best passages with their fused score, best first.
+
+        ``without_title`` leaves out an article, as if it had never been there.
+        """
+        scores_QN = self._embed(questions).astype(np.float32) @ self._vectors_ND.T
+        paragraphs = None
+        if without_title is not None:
+            scores_QN[:, [p.title == without_title for p in self._passages]] = -np.inf
+            paragraphs = list({p.paragraph for p in self._passages if p.title != without_title})
+        found = []
+        for question, cosines_N in zip(questions, scores_QN, strict=True):
+            num = min(NUM_CANDIDATES, int(np.isfinite(cosines_N).sum()))
+            nearest = np.argsort(-cosines_N, kind="stable")[:num]
+            keyword = self._index.search(question, limit=NUM_CANDIDATES, document_ids=paragraphs)
+            fused = fuse(
+                keyword,
+                [(int(i), float(cosines_N[i])) for i in nearest],
+                keyword_weight=KEYWORD_WEIGHT,
+                cosines={i: float(cosines_N[i]) for i, _ in keyword},
+            )
+            found.append([(passage, scores.fused or 0.0) for passage, scores in fused[:limit]])
+        return found
