@@ -78,16 +78,16 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight_ND: Tensor, bias_N: Tensor | None) -> None:
         super().__init__()
-        self._integers_ND, self._scale_N = round_to_int8(weight_ND)
+        self._integers_ND, scale_N = round_to_int8(weight_ND)
+        self._scale_N = scale_N.to(torch.bfloat16)  # nothing is lost: they are such numbers
         self._bias = None if bias_N is None else bias_N.detach()
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Map (…, D) to (…, N), in the type of ``x``."""
         rows_XD = x_BTD.reshape(-1, x_BTD.shape[-1])
         if len(rows_XD) <= self.FEW_ROWS:
-            y_XN = torch._weight_int8pack_mm(
-                rows_XD.to(torch.bfloat16), self._integers_ND, self._scale_N.to(torch.bfloat16)
-            ).to(x_BTD.dtype)
+            y_XN = torch._weight_int8pack_mm(rows_XD.to(torch.bfloat16), self._integers_ND, self._scale_N)
+            y_XN = y_XN.to(x_BTD.dtype)
         else:
             weight_ND = self._integers_ND.to(x_BTD.dtype).mul_(self._scale_N.to(x_BTD.dtype)[:, None])
             y_XN = rows_XD @ weight_ND.T
