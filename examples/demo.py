@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 import rag
-from rag.cli.wording import place, quote_in_sentence
+from rag.cli.wording import confidence, place, quote_in_sentence
 
 QUESTIONS = Path(__file__).with_name("demo_questions.txt")
 LOG = """\
@@ -36,7 +36,7 @@ def main() -> None:
             out.print()
             out.print(Text(question, style="bold"))
             said = "Not in these documents." if answer.abstained else answer.answer
-            out.print(Text(f"  {said}"), Text(f"({answer.confidence:.0%} confidence)", style="dim"))
+            out.print(Text(f"  {said}"), Text(f"({confidence(answer)})", style="dim"))
             for citation in answer.citations:
                 quote = quote_in_sentence(citation, answer.passages, styled=out.is_terminal)
                 where = " ".join(part for part in (readable(citation.source), place(citation)) if part)

@@ -29,8 +29,9 @@ def place(record: Citation | Hit) -> str:
 
 
 def confidence(answer: Answer) -> str:
-    """How sure the answer is, and in which sense."""
-    return f"{answer.confidence:.0%} {'supported' if answer.confidence_kind == 'support' else 'confidence'}"
+    """How sure the answer is, and in which sense; of a withheld one, that it is about what is not shown."""
+    words = f"{answer.confidence:.0%} {'supported' if answer.confidence_kind == 'support' else 'confidence'}"
+    return f"the best guess is withheld: {words}" if answer.abstained else words
 
 
 def quote_in_sentence(citation: Citation, hits: tuple[Hit, ...], *, styled: bool) -> Text:
