@@ -4,7 +4,7 @@
 
 The reader reads a question over 8 passages of 256 tokens and answers. The language model, Llama-shaped with random
 weights and run by our own code in the processor's number type, gets as many tokens as prompt and writes as many as a
-short answer with its marks has. Both take turns in one run; medians are printed.
+short answer with its marks has. One after the other in one run; medians are printed.
 """
 
 import argparse

@@ -1,6 +1,5 @@
 """How far confidences can be trusted: calibration, ranking, and what a threshold over them gains."""
 
-import math
 import random
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+
+from rag.reader.confidence import logit
 
 NUM_BINS = 10
 
@@ -99,11 +100,11 @@ def calibration_by_halves(
 ) -> dict[str, float] | None:
     """What calibrating anew on questions of this kind gains: fitted on half of the groups, reported on the others.
 
-    The logit of the confidence is scaled and shifted (Platt, 1999), so its order stays. None where one half has
-    right answers only, or wrong ones only.
+    The logit of the confidence is scaled and shifted (Platt, 1999), so its order stays. None where the half
+    fitted on has right answers only or wrong ones only, or where nothing is left to report on.
     """
     fitting = _first_half(groups, seed=seed)
-    logits = np.array([[_logit(confidence)] for confidence in confidences])
+    logits = np.array([[logit(confidence)] for confidence in confidences])
     is_right, in_fit = np.array(right, dtype=bool), np.array([group in fitting for group in groups])
     if not len(logits) or len(set(is_right[in_fit])) < 2 or in_fit.all():
         return None
@@ -124,8 +125,3 @@ def _first_half(groups: Iterable[Hashable], *, seed: int) -> set[Hashable]:
     dealt = sorted(set(groups), key=str)
     random.Random(seed).shuffle(dealt)
     return set(dealt[: len(dealt) // 2])
-
-
-def _logit(probability: float) -> float:
-    bounded = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(bounded / (1 - bounded))

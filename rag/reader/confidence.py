@@ -19,15 +19,20 @@ RELEVANCE_FEATURES = ("relevance", "search")
 _CERTAIN = 1e-6
 
 
+def logit(probability: float) -> float:
+    """The log-odds of a probability, kept finite where it is certain."""
+    bounded = min(max(probability, _CERTAIN), 1 - _CERTAIN)
+    return math.log(bounded / (1 - bounded))
+
+
 def features_of(choice: Choice) -> dict[str, float]:
     """What is known of a choice: logits, nats and scores without bounds, by their names."""
     candidate = choice.candidate
     log_relevance = min(candidate.relevance_score, -_CERTAIN)
-    agreement = min(max(choice.agreement, _CERTAIN), 1 - _CERTAIN)
     return {
         # Back from probability to logit, which a logistic regression can use over its whole range.
         "relevance": log_relevance - math.log(-math.expm1(log_relevance)),
-        "agreement": math.log(agreement / (1 - agreement)),
+        "agreement": logit(choice.agreement),
         "margin": candidate.margin,
         "search": candidate.search_score,
     }
