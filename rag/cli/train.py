@@ -28,6 +28,10 @@ def reader(
     steps: Annotated[int, typer.Option(help="Optimiser steps of 24 questions.", min=1)] = 4_000,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
     peak_rate: Annotated[float, typer.Option(help="Highest learning rate; the encoder gets a third of it.")] = 3e-4,
+    negatives: Annotated[int, typer.Option(help="Misleading passages a step, of other questions.", min=0, max=24)] = 10,
+    near_misses: Annotated[
+        int, typer.Option(help="Questions a step, or passages, changed to have no answer.", min=0, max=24)
+    ] = 8,
     init: Annotated[
         Path | None, typer.Option(help="Folder of reader weights to go on from; without it, from the encoder's.")
     ] = None,
@@ -40,6 +44,7 @@ def reader(
     from dataclasses import asdict
 
     from rag.index.embedder import CARRIED_MODEL, model_folder
+    from rag.training.batches import BatchOptions
     from rag.training.experiment_tracking import SqlTracker
     from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
     from rag.training.trainer import TrainerProgress
@@ -54,6 +59,7 @@ def reader(
         encoder_name=CARRIED_MODEL,
         embed=_embedder(settings).embed,
         start_from=init,
+        batches=BatchOptions(num_negatives=negatives, num_near_misses=near_misses),
         passage_tokens=settings.passage_tokens,
         device=device,
     )
