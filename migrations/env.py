@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 
 from rag.config import load_settings
 from rag.store.database import Database
+from rag.store.migrate import compare_default
 from rag.store.tables import Base
 
 
@@ -13,7 +14,7 @@ def run_on(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        compare_server_default=True,
+        compare_server_default=compare_default,
         # SQLite can undo changes of the schema as well; Alembic does not rely on it by itself.
         transactional_ddl=True,
     )

@@ -17,6 +17,20 @@ ConfidenceKind = Literal["probability", "support"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. They see documents without access labels, and those with one of theirs; None: all documents.
+
+    Every search, list, count and look at the log is made for a caller.
+    """
+
+    access_labels: frozenset[str] | None = None
+
+
+OWNER = Caller()
+"""Who holds the database itself, and so sees everything in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A stretch of a document that no passage crosses: what stands under one heading, on one page or in one row.
 

@@ -205,7 +205,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # FULL, because NORMAL forgets the last commits when the power fails. Ids handed out by them would then be handed
     # out again, and an index snapshot would claim changes that never happened.
     connection.execute("PRAGMA synchronous = FULL")
-    connection.create_function("json_number_text", 1, json.dumps, deterministic=True)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,7 +1,7 @@
 """Documents and their versions. Text is only ever added: a new version stands beside the old ones."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
-from rag.records import Document, Metadata, Origin, Section
+from rag.records import OWNER, Caller, Document, Metadata, Origin, Section
 from rag.store import tables
 from rag.store.column_types import check_plain_text
-from rag.store.filters import conditions
+from rag.store.document_attributes import put_access_labels, put_attributes
+from rag.store.filters import Filters, conditions, visible_to
 from rag.store.index_changes import lock_collection
 from rag.store.passages import announce_passages_again, remove_passages
 
@@ -32,6 +33,7 @@ class StoredDocument:
     title: str
     media_type: str
     origin: Origin
+    access_labels: tuple[str, ...]
     tags: Mapping[str, str]
     metadata: Metadata
     version: int
@@ -55,6 +57,7 @@ class DocumentDetails:
     text_sha256: str
     pipeline: str
     origin: Origin = "real"
+    access_labels: Collection[str] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     signature: bytes | None = None
     duplicate_of: int | None = None
@@ -78,13 +81,15 @@ class DocumentText:
 _COLUMNS = [column for column in tables.Document.__table__.columns if column.name != "signature"]
 
 
-def get_document(session: Session, document_id: int, *, version: int | None = None) -> DocumentText:
+def get_document(
+    session: Session, document_id: int, *, version: int | None = None, caller: Caller = OWNER
+) -> DocumentText:
     """A document with the text of one version, by default the current one. A deleted document is found as well.
 
     Raises:
-        NotFound: there is no such document or version.
+        NotFound: there is no such document or version, or ``caller`` may not know of it.
     """
-    stored = _get(session, document_id)
+    stored = _get(session, document_id, caller=caller)
     wanted = stored.version if version is None else version
     row = session.scalar(
         select(tables.DocumentVersion).where(
@@ -145,12 +150,15 @@ def list_documents(
     session: Session,
     collection_id: int,
     *,
-    filters: Mapping[str, str],
+    filters: Filters,
+    caller: Caller = OWNER,
     after_id: int = 0,
     limit: int = 100,
     include_deleted: bool = False,
 ) -> list[StoredDocument]:
-    """Documents by id that fulfil ``filters`` (see ``rag.store.filters``); ``after_id`` continues after a page.
+    """Documents by id that ``caller`` may see and that fulfil ``filters`` (see ``rag.store.filters``).
+
+    ``after_id`` continues after a page.
 
     Raises:
         InvalidInput: a filter has no name, or ``limit`` is below 1.
@@ -161,6 +169,7 @@ def list_documents(
         tables.Document.collection_id == collection_id,
         tables.Document.id > after_id,
         *conditions(filters),
+        *visible_to(caller),
     ]
     if not include_deleted:
         wanted.append(tables.Document.deleted_at.is_(None))
@@ -204,6 +213,7 @@ def insert_document(session: Session, collection_id: int, document: Document, de
     )
     session.add(row)
     session.flush()
+    _put_searched(session, row.id, document, details)
     _insert_version(session, row.id, 1, document, text_sha256=details.text_sha256, now=now)
     return row.id
 
@@ -220,6 +230,7 @@ def new_version(session: Session, document_id: int, document: Document, details:
     version = _locked(session, document_id).version + 1
     now = datetime.now(UTC)
     _update(session, document_id, {**_values(document, details), "version": version, "deleted_at": None}, now=now)
+    _put_searched(session, document_id, document, details)
     _insert_version(session, document_id, version, document, text_sha256=details.text_sha256, now=now)
     return version
 
@@ -232,6 +243,7 @@ def update_metadata(
     tags: Mapping[str, str] | None = None,
     metadata: Metadata | None = None,
     origin: Origin | None = None,
+    access_labels: Collection[str] | None = None,
     file_sha256: str | None = None,
     pipeline: str | None = None,
 ) -> None:
@@ -249,6 +261,7 @@ def update_metadata(
         "tags": None if tags is None else _checked(tags),
         "document_metadata": None if metadata is None else _checked(metadata),
         "origin": None if origin is None else _checked_origin(origin),
+        "access_labels": None if access_labels is None else checked_labels(access_labels),
         "file_sha256": file_sha256,
         "pipeline": pipeline,
     }
@@ -258,6 +271,9 @@ def update_metadata(
         {name: value for name, value in changed.items() if value is not None},
         now=datetime.now(UTC),
     )
+    put_attributes(session, document_id, tags=tags, metadata=metadata)
+    if access_labels is not None:
+        put_access_labels(session, document_id, checked_labels(access_labels))
     if title is not None and title != stored.title:
         announce_passages_again(session, document_id, stored.collection_id)
 
@@ -294,8 +310,8 @@ def mark_deleted(session: Session, document_id: int) -> None:
         _update(session, document_id, {"deleted_at": now}, now=now)
 
 
-def _get(session: Session, document_id: int) -> StoredDocument:
-    documents = _select(session, tables.Document.id == document_id)
+def _get(session: Session, document_id: int, *, caller: Caller = OWNER) -> StoredDocument:
+    documents = _select(session, tables.Document.id == document_id, *visible_to(caller))
     if not documents:
         raise NotFound(f"There is no document {document_id}.")
     return documents[0]
@@ -313,7 +329,7 @@ def _select(session: Session, *wanted: ColumnElement[bool], limit: int | None = 
 
 
 def _stored(row: Row[Any]) -> StoredDocument:
-    return StoredDocument(**row._mapping)
+    return StoredDocument(**{**row._mapping, "access_labels": tuple(row.access_labels)})
 
 
 def _update(session: Session, document_id: int, values: Mapping[str, Any], *, now: datetime) -> None:
@@ -328,6 +344,7 @@ def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
         "title": document.title,
         "media_type": document.media_type,
         "origin": _checked_origin(details.origin),
+        "access_labels": checked_labels(details.access_labels),
         "tags": _checked(details.tags),
         "document_metadata": _checked(document.metadata),
         "text_sha256": details.text_sha256,
@@ -336,6 +353,12 @@ def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
         "signature": details.signature,
         "pipeline": details.pipeline,
     }
+
+
+def _put_searched(session: Session, document_id: int, document: Document, details: DocumentDetails) -> None:
+    """Write the rows that filters go by."""
+    put_attributes(session, document_id, tags=details.tags, metadata=document.metadata)
+    put_access_labels(session, document_id, checked_labels(details.access_labels))
 
 
 def _insert_version(
@@ -379,6 +402,19 @@ def _checked_origin(origin: Origin) -> Origin:
     if origin not in get_args(Origin):
         raise InvalidInput(f"The origin {origin!r} is unknown; it is one of {', '.join(get_args(Origin))}.")
     return origin
+
+
+def checked_labels(labels: Collection[str]) -> list[str]:
+    """Access labels as they are stored: each once, sorted.
+
+    Raises:
+        InvalidInput: one is empty, has blanks at its ends or cannot be stored.
+    """
+    for label in labels:
+        check_plain_text(label)
+        if not label or label != label.strip():
+            raise InvalidInput(f"The access label {label!r} is empty or has blanks at its ends.")
+    return sorted(set(labels))
 
 
 def _checked(labels: Metadata) -> dict[str, Any]:

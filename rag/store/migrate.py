@@ -4,13 +4,14 @@ The migrations lie beside the package in a checkout and inside it (``rag/_migrat
 """
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import JSON, Connection
 
 from rag.errors import InvalidInput, StoreUnavailable
 from rag.store.database import Database
@@ -72,9 +73,20 @@ def check(database: Database) -> list[str]:
     """
     with database.read() as session:
         context = MigrationContext.configure(
-            session.connection(), opts={"compare_type": True, "compare_server_default": True}
+            session.connection(), opts={"compare_type": True, "compare_server_default": compare_default}
         )
         return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+
+
+def compare_default(_context: Any, _inspected: Any, column: Any, found: str | None, *_: Any) -> bool | None:
+    """Whether a column's default differs from its model's; None where Alembic can tell by itself.
+
+    PostgreSQL knows no equality of JSON, which Alembic would ask it for.
+    """
+    if not isinstance(column.type, JSON):
+        return None
+    wanted = None if column.server_default is None else str(column.server_default.arg)
+    return wanted != (None if found is None else found.removesuffix("::json").strip("'"))
 
 
 def require_current(database: Database) -> None:

@@ -10,7 +10,7 @@ AUTOINCREMENT. An index entry, a citation or a bookmark can thus never come to m
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rag.store.table_conventions import NEVER_REUSE_IDS, Id
@@ -54,6 +54,7 @@ class Document(Base):
     title: Mapped[str]
     media_type: Mapped[str]
     origin: Mapped[str]
+    access_labels: Mapped[list[str]] = mapped_column(server_default="[]")
     tags: Mapped[dict[str, str]]
     # ``metadata`` is a name that SQLAlchemy keeps for itself.
     document_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
@@ -66,6 +67,34 @@ class Document(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+
+
+class DocumentAttribute(Base):
+    """A tag or a metadata value of a document, for filters: as text, and as number or moment where it is one."""
+
+    __tablename__ = "document_attributes"
+    __table_args__ = (
+        Index(None, "name", "text", "document_id"),
+        Index(None, "name", "number", "document_id"),
+        Index(None, "name", "moment", "document_id"),
+    )
+
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    is_tag: Mapped[bool] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    number: Mapped[float | None]
+    moment: Mapped[datetime | None]
+
+
+class DocumentAccessLabel(Base):
+    """A label that opens a document to those who hold it. A document without any is open to all."""
+
+    __tablename__ = "document_access_labels"
+    __table_args__ = (Index(None, "label", "document_id"),)
+
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True)
 
 
 class DocumentVersion(Base):
@@ -213,6 +242,7 @@ class Answer(Base):
     model_sha256: Mapped[str | None]
     embedding_model: Mapped[str]
     index_change_id: Mapped[int]
+    access_labels: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     settings: Mapped[dict[str, Any]]
     embed_ms: Mapped[float | None]
     retrieve_ms: Mapped[float | None]
