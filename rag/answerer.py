@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from rag.errors import Busy
 from rag.generators.generator import Generation, Generator
-from rag.records import Answer, Hit
+from rag.records import OWNER, Answer, Caller, Hit
 from rag.retriever import Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
+from rag.store.filters import Filters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +21,14 @@ class AskOptions:
     """How a question is to be answered.
 
     abstain: withhold answers whose abstention score is below the threshold.
+    caller: who asks; nothing is read that they may not see.
     evaluation_run_id: the evaluation that asks; its answers stay out of the review views.
     """
 
     top_k: int
-    filters: Mapping[str, str]
+    filters: Filters
     abstain: bool = True
+    caller: Caller = OWNER
     evaluation_run_id: int | None = None
 
 
@@ -76,7 +79,11 @@ class Answerer:
         """
         with self._place():
             found = self._retriever.search(
-                question, collection=collection, top_k=options.top_k, filters=options.filters
+                question,
+                collection=collection,
+                top_k=options.top_k,
+                filters=options.filters,
+                caller=options.caller,
             )
             return self.answer_from(question, found, options=options)
 
@@ -158,6 +165,7 @@ class Answerer:
             spans=() if considered.abstained else generation.spans,
             unsupported=() if considered.abstained else generation.unsupported,
             timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
+            caller=options.caller,
             evaluation_run_id=options.evaluation_run_id,
         )
 

@@ -28,7 +28,7 @@ from rag.ingest.storing import Labels
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
-from rag.records import Answer, Explanation, Hit, Origin, SearchMode
+from rag.records import OWNER, Answer, Caller, Explanation, Hit, Origin, SearchMode
 from rag.reproduction import Reproduction, reproduce
 from rag.retriever import Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
@@ -37,6 +37,7 @@ from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
 from rag.store.collections import get_collection
 from rag.store.database import Database
+from rag.store.filters import Filters
 from rag.store.migrate import require_current
 from rag.transformer.processor import choose_dtype
 
@@ -183,7 +184,8 @@ class Rag:
         collection: str = DEFAULT_COLLECTION,
         mode: SearchMode = "hybrid",
         top_k: int | None = None,
-        filters: Mapping[str, str] | None = None,
+        filters: Filters | None = None,
+        caller: Caller = OWNER,
     ) -> Sequence[Hit]:
         """The best passages for a query. See ``Retriever.search``."""
         return self.retriever.search(
@@ -192,6 +194,7 @@ class Rag:
             mode=mode,
             top_k=self.settings.top_k if top_k is None else top_k,
             filters=filters,
+            caller=caller,
         ).hits
 
     def ask(
@@ -200,12 +203,16 @@ class Rag:
         *,
         collection: str = DEFAULT_COLLECTION,
         top_k: int | None = None,
-        filters: Mapping[str, str] | None = None,
+        filters: Filters | None = None,
         abstain: bool = True,
+        caller: Caller = OWNER,
     ) -> Answer:
         """Answer a question, and log it. See ``Answerer.ask``."""
         options = AskOptions(
-            top_k=self.settings.top_k if top_k is None else top_k, filters=filters or {}, abstain=abstain
+            top_k=self.settings.top_k if top_k is None else top_k,
+            filters=filters or {},
+            abstain=abstain,
+            caller=caller,
         )
         return self.answerer.ask(question, collection=collection, options=options)
 
@@ -219,9 +226,9 @@ class Rag:
             raise InvalidInput(f"{self.generator.name} cannot explain its answers; set generator to reader.")
         return self.generator.explain(answer.question, answer.passages)
 
-    def reproduce(self, answer_id: int) -> Reproduction:
+    def reproduce(self, answer_id: int, *, caller: Caller = OWNER) -> Reproduction:
         """Ask a logged question again and compare. See ``rag.reproduction``."""
-        return reproduce(self.database, self.retriever, self.answerer, answer_id)
+        return reproduce(self.database, self.retriever, self.answerer, answer_id, caller=caller)
 
 
 def open_rag(settings: Settings | None = None) -> Rag:

@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     generator_seed: int = Field(0, ge=0, lt=2**31)
 
     # Serving.
+    access_labels: tuple[str, ...] | None = Field(
+        None,
+        description="Labels that those who reach the API hold: they see documents without labels and those with one of "
+        "these. Empty list: only documents without labels. Not set: all documents.",
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
     max_upload_bytes: int = Field(20_000_000, ge=1)

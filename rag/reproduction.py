@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.answerer import Answerer, AskOptions
-from rag.records import Citation
+from rag.records import OWNER, Caller, Citation
 from rag.retriever import Retriever
 from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
@@ -34,21 +34,30 @@ class Reproduction:
     other_hardware: bool
 
 
-def reproduce(database: Database, retriever: Retriever, answerer: Answerer, answer_id: int) -> Reproduction:
-    """Search, read and decide again, under the logged options.
+def reproduce(
+    database: Database, retriever: Retriever, answerer: Answerer, answer_id: int, *, caller: Caller = OWNER
+) -> Reproduction:
+    """Search, read and decide again, under the logged options and with the eyes of who asked then.
 
     Raises:
-        NotFound: there is no such answer.
+        NotFound: there is no such answer, or ``caller`` may not know of it.
     """
     with database.read() as session:
-        then = get_answer(session, answer_id)
+        then = get_answer(session, answer_id, caller=caller)
     asked = then.answer
     options = AskOptions(
         top_k=int(then.settings.get("top_k", len(asked.passages)) or 1),
         filters=then.settings.get("filters", {}),
         abstain=bool(then.settings.get("abstain", True)),
+        caller=then.caller,
     )
-    found = retriever.search(asked.question, collection=asked.collection, top_k=options.top_k, filters=options.filters)
+    found = retriever.search(
+        asked.question,
+        collection=asked.collection,
+        top_k=options.top_k,
+        filters=options.filters,
+        caller=options.caller,
+    )
     now = answerer.to_log(answerer.consider(asked.question, found, options=options))
     changed = _changed(then, now)
     return Reproduction(

@@ -1,5 +1,6 @@
 """The retriever: a question in, the passages that may answer it out, with every score."""
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import InvalidInput, LimitExceeded
-from rag.index.collection_index import SearchFilter
+from rag.index.allowed_ids import AllowedIds
+from rag.index.collection_index import CollectionIndex
 from rag.index.embedder import Embedder
+from rag.index.filter_cache import FilterCache
 from rag.index.index_set import IndexSet
-from rag.records import DocumentReference, Hit, HitScores, SearchMode
-from rag.store.collections import Collection, get_collection
+from rag.records import OWNER, Caller, DocumentReference, Hit, HitScores, SearchMode
+from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.column_types import check_plain_text
 from rag.store.database import Database
+from rag.store.filters import Filters
 from rag.store.passages import (
     PassageRow,
     document_ids_matching,
     load_hits,
-    passage_ids_matching,
     passage_ids_of_document,
 )
 from rag.text.clean import normalized_sha256
@@ -56,6 +59,7 @@ class Retriever:
         self._database, self._embedder, self._indexes = database, embedder, indexes
         self._num_candidates, self._keyword_weight = num_candidates, keyword_weight
         self._max_top_k, self._max_question_chars = max_top_k, max_question_chars
+        self._filters = FilterCache()
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -69,32 +73,29 @@ class Retriever:
         collection: str,
         top_k: int,
         mode: SearchMode = "hybrid",
-        filters: Mapping[str, str] | None = None,
+        filters: Filters | None = None,
+        caller: Caller = OWNER,
     ) -> SearchResult:
-        """Find the ``top_k`` best passages of a collection.
+        """Find the ``top_k`` best passages of a collection among those that ``caller`` may see.
 
-        Filters are applied inside both searches, so a selective one still gets its full ``top_k``.
+        Filters (see ``rag.store.filters``) and access labels are applied inside both searches, so a selective filter
+        still gets its full ``top_k``, and nothing that is not for the caller can be told from what is found.
 
         Raises:
-            InvalidInput: the question is empty or cannot be stored, ``top_k`` is below 1, or the collection has another
-                embedding model.
+            InvalidInput: the question is empty or cannot be stored, the filter is malformed, ``top_k`` is below 1, or
+                the collection has another embedding model.
             LimitExceeded: the question is too long, or ``top_k`` too large.
             NotFound: there is no such collection.
         """
         self._check(question, top_k)
         with self._database.read() as session:
             found = get_collection(session, collection)
-            allowed = None
-            if filters:
-                allowed = SearchFilter(
-                    passage_ids=passage_ids_matching(session, found.id, filters),
-                    document_ids=document_ids_matching(session, found.id, filters),
-                )
         index = self._indexes.get(found)
         started = time.perf_counter()
         vector = self._embedder.embed([question])[0]
         embedded = time.perf_counter()
         change_id = index.refresh()
+        allowed = self._allowed(index, found, filters or {}, caller)
         ranked = index.search(
             question,
             vector,
@@ -103,7 +104,7 @@ class Retriever:
             keyword_weight=self._keyword_weight,
             allowed=allowed,
         )
-        hits = self._load(ranked, top_k)
+        hits = self._load(ranked, top_k, caller)
         return SearchResult(
             hits=hits,
             collection=found,
@@ -135,6 +136,24 @@ class Retriever:
             timings_ms={"embed": (time.perf_counter() - started) * 1000},
         )
 
+    def _allowed(
+        self, index: CollectionIndex, collection: Collection, filters: Filters, caller: Caller
+    ) -> AllowedIds | None:
+        """The passages that a search may find; None for all."""
+        if not filters and caller.access_labels is None:
+            return None
+        labels = None if caller.access_labels is None else tuple(sorted(caller.access_labels))
+        with self._database.read() as session:
+            # The collection as it is now: its revision says whether what was found out before still holds.
+            revision = get_collection_by_id(session, collection.id).revision
+            # The filter as it was written: 1, 1.0 and true are equal to Python, and mean different things.
+            key, state = (collection.id, json.dumps(filters, default=str), labels), (revision, index.change_id)
+            allowed = self._filters.get(key, state)
+            if allowed is None:
+                allowed = index.allowed(document_ids_matching(session, collection.id, filters, caller=caller))
+                self._filters.put(key, state, allowed)
+        return allowed
+
     def _check(self, question: str, top_k: int) -> None:
         if not question.strip():
             raise InvalidInput("The question is empty; ask something.")
@@ -149,14 +168,14 @@ class Retriever:
         if top_k > self._max_top_k:
             raise LimitExceeded(f"top_k is {top_k}; at most {self._max_top_k} is allowed.", setting="max_top_k")
 
-    def _load(self, ranked: list[tuple[int, HitScores]], top_k: int) -> tuple[Hit, ...]:
+    def _load(self, ranked: list[tuple[int, HitScores]], top_k: int, caller: Caller) -> tuple[Hit, ...]:
         """The first ``top_k`` hits with their text; the same words in a near duplicate are folded into the first."""
         with self._database.read() as session:
             hits: dict[tuple[int, str], Hit] = {}
             # Half as many again as needed: folding leaves gaps, and the rest is only loaded if there are too many.
             for start in range(0, len(ranked), batch := top_k + top_k // 2 + 1):
                 part = ranked[start : start + batch]
-                rows = load_hits(session, [passage_id for passage_id, _ in part])
+                rows = load_hits(session, [passage_id for passage_id, _ in part], caller=caller)
                 for passage_id, scores in part:
                     if passage_id in rows:
                         _fold(hits, _hit(rows[passage_id], scores), full=len(hits) >= top_k)

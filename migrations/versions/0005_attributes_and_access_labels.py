@@ -32,8 +32,8 @@ MIN_DATE_CHARS = 10
 
 def upgrade() -> None:
     """Make the tables and fill them from the documents that there are. All of these stay open to everyone."""
+    op.add_column("collections", sa.Column("revision", INTEGER, nullable=False, server_default="0"))
     op.add_column("documents", sa.Column("access_labels", JSON, nullable=False, server_default="[]"))
-    op.add_column("answers", sa.Column("access_labels", JSON, nullable=True))
     _create_tables()
     if not op.get_context().as_sql:  # a script made with --sql is for a database without documents
         _fill()
@@ -41,10 +41,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the tables; what was labelled is open to everyone again."""
+    op.drop_table("answer_access_labels")
     op.drop_table("document_access_labels")
     op.drop_table("document_attributes")
-    op.drop_column("answers", "access_labels")
     op.drop_column("documents", "access_labels")
+    op.drop_column("collections", "revision")
 
 
 def _fill() -> None:
@@ -103,6 +104,17 @@ def _create_tables() -> None:
     op.create_index(
         op.f("ix_document_access_labels_label_document_id"), "document_access_labels", ["label", "document_id"]
     )
+    op.create_table(
+        "answer_access_labels",
+        sa.Column("answer_id", INTEGER, nullable=False),
+        sa.Column("label", TEXT, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["answer_id"], ["answers.id"], name=op.f("fk_answer_access_labels_answer_id_answers"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("answer_id", "label", name=op.f("pk_answer_access_labels")),
+    )
+    # Whoever asked until now saw all documents.
+    op.execute("INSERT INTO answer_access_labels (answer_id, label) SELECT id, '*' FROM answers")
 
 
 def _documents_after(connection: sa.Connection, after_id: int) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:

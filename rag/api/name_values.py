@@ -1,9 +1,15 @@
-"""Names with values in query strings and form fields: ``team=ops``."""
+"""Names with values in query strings and form fields: ``team=ops``, ``year>=2020``."""
 
 import json
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from rag.errors import InvalidInput
+
+_COMPARISON = re.compile(r"(?P<name>[^=<>!]+)(?P<operator>!=|>=|<=|=|>|<)(?P<value>.*)", re.DOTALL)
+_OPERATORS = {"=": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
+_SHOWN_CHARS = 80
 
 
 def parse_name_values(fields: Sequence[str], *, field: str) -> dict[str, str]:
@@ -19,6 +25,35 @@ def parse_name_values(fields: Sequence[str], *, field: str) -> dict[str, str]:
             raise InvalidInput(f"{field} {text!r} is not of the form name=value.")
         parsed[name] = value
     return parsed
+
+
+def parse_filters(fields: Sequence[str], *, field: str) -> dict[str, Any]:
+    """Turn filters written as text into one filter (see ``rag.store.filters``); all of them must hold.
+
+    Each is ``name=value``, ``!=``, ``>``, ``>=``, ``<`` or ``<=``, or a whole filter as a JSON object.
+
+    Raises:
+        InvalidInput: one of them is neither. ``field`` is what the message calls them.
+    """
+    parsed = [_parse_filter(text, field=field) for text in fields]
+    return parsed[0] if len(parsed) == 1 else {"$and": parsed} if parsed else {}
+
+
+def _parse_filter(text: str, *, field: str) -> dict[str, Any]:
+    if text.lstrip().startswith("{"):
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"{field} {text[:_SHOWN_CHARS]!r} is not JSON: {error}.") from error
+        assert isinstance(value, dict)
+        return value
+    found = _COMPARISON.fullmatch(text)
+    if found is None:
+        raise InvalidInput(
+            f"{field} {text[:_SHOWN_CHARS]!r} is neither name=value (or !=, >, >=, <, <=) nor a JSON object."
+        )
+    operator = _OPERATORS[found["operator"]]
+    return {found["name"]: found["value"] if operator == "$eq" else {operator: found["value"]}}
 
 
 def parse_tags(fields: Sequence[str]) -> dict[str, str]:

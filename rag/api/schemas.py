@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from rag.records import ConfidenceKind, Origin, SearchMode
 from rag.store.answers import LoggedAnswer
@@ -15,9 +15,16 @@ from rag.store.collections import CollectionSize
 from rag.store.documents import DocumentText, StoredDocument
 
 FILTERS = (
-    "All must hold. source, file, title, media_type and origin mean the document itself; any other name means the tag "
-    "or the metadata value of that name."
+    "All must hold. source, file, title, media_type, origin, version, created_at and updated_at mean the document "
+    "itself; any other name means the tag or the metadata value of that name."
 )
+FILTER_OBJECT = (
+    f"{FILTERS} A value is text, a number, true or false, or an object of operators: $eq, $ne, $in, $nin, $exists, and "
+    "on numbers and dates $gt, $gte, $lt, $lte. tags takes $any and $all of name or name=value. $and, $or and $not "
+    "join filters."
+)
+FILTER_TEXT = f"name=value (or !=, >, >=, <, <=) or a JSON object, any number of times. {FILTERS}"
+ACCESS_LABELS = "Whoever holds one of these may see it; everyone where there is none."
 
 
 class Request(BaseModel):
@@ -46,14 +53,20 @@ class QuestionRequest(Request):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"question": "Who keeps the support rota?", "collection": "default", "filters": {}}]
+            "examples": [
+                {
+                    "question": "Who keeps the support rota?",
+                    "collection": "default",
+                    "filters": {"team": "ops", "year": {"$gte": 2024}},
+                }
+            ]
         }
     )
 
     question: str = Field(description="At most max_question_chars characters (a setting).")
     collection: str = "default"
     top_k: int | None = Field(None, description="How many passages to read; the setting top_k if left out.")
-    filters: dict[str, str] = Field(default_factory=dict, description=FILTERS)
+    filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
 
 
 class SearchRequest(Request):
@@ -67,7 +80,7 @@ class SearchRequest(Request):
     collection: str = "default"
     mode: SearchMode = "hybrid"
     top_k: int | None = Field(None, description="How many passages to find; the setting top_k if left out.")
-    filters: dict[str, str] = Field(default_factory=dict, description=FILTERS)
+    filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
 
 
 class FeedbackRequest(Request):
@@ -303,6 +316,7 @@ class DocumentResponse(Response):
     title: str
     media_type: str
     origin: Origin
+    access_labels: list[str] = Field(description=ACCESS_LABELS)
     tags: dict[str, str]
     metadata: dict[str, str | int | float | bool | None]
     version: int

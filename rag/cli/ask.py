@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from rag.api.name_values import parse_name_values
+from rag.api.name_values import parse_filters
 from rag.cli.explaining import print_explanation
+from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import console, plain, print_json, require_folder_of, write_file
 from rag.cli.state import settings_of
 from rag.cli.wording import confidence, place, quote_in_sentence, short_source
@@ -22,9 +23,8 @@ def ask(
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     collection: Annotated[str, typer.Option(help="Where to look.")] = "default",
     top_k: Annotated[int | None, typer.Option(help="Passages that are read.")] = None,
-    filter_: Annotated[
-        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
-    ] = None,
+    filter_: FilterOption = None,
+    access_label: CallerLabelOption = None,
     no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Answer even below the threshold.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where each token of the answer comes from, and how surely.")
@@ -39,10 +39,17 @@ def ask(
     from rag.assemble import Rag
     from rag.web.heat_map import heat_map_page
 
-    filters = parse_name_values(filter_ or [], field="--filter")
+    filters = parse_filters(filter_ or [], field="--filter")
     require_folder_of(heat_map)
     with Rag(settings_of(context)) as service:
-        answer = service.ask(question, collection=collection, top_k=top_k, filters=filters, abstain=not no_abstain)
+        answer = service.ask(
+            question,
+            collection=collection,
+            top_k=top_k,
+            filters=filters,
+            abstain=not no_abstain,
+            caller=caller_with(access_label),
+        )
         explanation = service.explain(answer) if explain or heat_map else None
     if explanation is not None and heat_map is not None:
         write_file(heat_map, heat_map_page(answer, explanation), what="heat map")

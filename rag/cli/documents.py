@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rag.api.name_values import parse_name_values
+from rag.api.name_values import parse_filters
+from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import console, note, plain, print_json, print_table
 from rag.cli.state import open_database, settings_of
 from rag.cli.wording import short_source
@@ -17,9 +18,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_some(
     context: typer.Context,
     collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
-    filter_: Annotated[
-        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
-    ] = None,
+    filter_: FilterOption = None,
+    access_label: CallerLabelOption = None,
     after: Annotated[int, typer.Option(help="Continue after this document id.")] = 0,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100,
     as_json: JsonOption = False,
@@ -29,10 +29,12 @@ def list_some(
     from rag.store.collections import get_collection
     from rag.store.documents import list_documents
 
-    filters = parse_name_values(filter_ or [], field="--filter")
+    filters = parse_filters(filter_ or [], field="--filter")
     with open_database(context) as database, database.read() as session:
         found = get_collection(session, collection)
-        documents = list_documents(session, found.id, filters=filters, after_id=after, limit=limit + 1)
+        documents = list_documents(
+            session, found.id, filters=filters, caller=caller_with(access_label), after_id=after, limit=limit + 1
+        )
     documents, more = documents[:limit], len(documents) > limit
     if as_json:
         page = DocumentListResponse(
@@ -44,8 +46,11 @@ def list_some(
         note(f"No document of {collection!r} to show; `rag ingest PATH` puts some there.")
     else:
         print_table(
-            ["id", "version", "title", "origin", "duplicate of", "source"],
-            [[d.id, d.version, d.title, d.origin, d.duplicate_of, short_source(d.source)] for d in documents],
+            ["id", "version", "title", "origin", "access labels", "duplicate of", "source"],
+            [
+                [d.id, d.version, d.title, d.origin, ", ".join(d.access_labels), d.duplicate_of, short_source(d.source)]
+                for d in documents
+            ],
         )
 
 

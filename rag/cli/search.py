@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rag.api.name_values import parse_name_values
+from rag.api.name_values import parse_filters
+from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import print_json, print_table
 from rag.cli.state import settings_of
 from rag.cli.wording import place, short_source
@@ -18,9 +19,8 @@ def search(
     mode: Annotated[str, typer.Option(help="hybrid, keyword or vector.")] = "hybrid",
     collection: Annotated[str, typer.Option(help="Where to look.")] = "default",
     top_k: Annotated[int | None, typer.Option(help="How many passages.")] = None,
-    filter_: Annotated[
-        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
-    ] = None,
+    filter_: FilterOption = None,
+    access_label: CallerLabelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find passages, with the score of each leg."""
@@ -30,9 +30,16 @@ def search(
 
     if mode not in ("hybrid", "keyword", "vector"):
         raise InvalidInput(f"The mode {mode!r} is unknown; it is hybrid, keyword or vector.")
-    filters = parse_name_values(filter_ or [], field="--filter")
+    filters = parse_filters(filter_ or [], field="--filter")
     with Rag(settings_of(context)) as service:
-        hits = service.search(query, mode=mode, collection=collection, top_k=top_k, filters=filters)  # type: ignore[arg-type]
+        hits = service.search(
+            query,
+            mode=mode,  # type: ignore[arg-type]
+            collection=collection,
+            top_k=top_k,
+            filters=filters,
+            caller=caller_with(access_label),
+        )
     if as_json:
         print_json({"hits": [HitResponse.from_record(hit).model_dump(mode="json") for hit in hits]})
         return

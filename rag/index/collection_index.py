@@ -11,15 +11,16 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexDamaged
+from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
 from rag.index.keyword import KeywordEntry, KeywordIndex
+from rag.index.passage_documents import PassageDocuments
 from rag.index.snapshots import SnapshotFolder, check_snapshot, link_folder
 from rag.index.vectors import VectorIndex
 from rag.records import HitScores, SearchMode
@@ -34,14 +35,6 @@ REPLAY_BATCH = 2_000
 REBUILD_BATCH = 10_000
 SNAPSHOT_AFTER = 5_000
 """Changes that a reading process replays before it writes a snapshot itself, to spare the next one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchFilter:
-    """The passages and documents that a search may find; None: all of the collection."""
-
-    passage_ids: NDArray[np.int64]
-    document_ids: list[int]
 
 
 class CollectionIndex:
@@ -114,6 +107,7 @@ class CollectionIndex:
             written = self._snapshots.begin()
             try:
                 self._vectors.save(written / "vectors.faiss")
+                self._documents.save(written / "documents.npy")
                 link_folder(self._keyword_folder, written / "keyword")
                 self._snapshots.commit(
                     written,
@@ -135,23 +129,26 @@ class CollectionIndex:
         mode: SearchMode,
         num_candidates: int,
         keyword_weight: float,
-        allowed: SearchFilter | None = None,
+        allowed: AllowedIds | None = None,
     ) -> list[tuple[int, HitScores]]:
         """Passage ids with their scores, best first. In a single-leg mode ``fused`` orders as that leg does."""
         with self._lock:
             keyword = vectors = []
             if mode != "vector":
-                keyword = self._keyword.search(
-                    query, limit=num_candidates, document_ids=allowed.document_ids if allowed else None
-                )
+                keyword = self._keyword.search(query, limit=num_candidates, allowed=allowed)
             if mode != "keyword":
                 vectors = self._vectors.search(
-                    vector, limit=num_candidates, allowed=allowed.passage_ids if allowed else None
+                    vector, limit=num_candidates, allowed=None if allowed is None else allowed.ids
                 )
             missing = [i for i, _ in keyword if i not in {i for i, _ in vectors}] if mode == "hybrid" else []
             cosines = self._vectors.cosines(vector, missing)
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
         return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines)
+
+    def allowed(self, document_ids: NDArray[np.int64]) -> AllowedIds:
+        """The passages of these documents, as far as they are in the index."""
+        with self._lock:
+            return self._documents.allowed(document_ids)
 
     def _open(self) -> None:
         for snapshot in self._snapshots.newest():
@@ -177,6 +174,7 @@ class CollectionIndex:
         link_folder(snapshot / "keyword", folder)
         keyword = KeywordIndex(folder)
         vectors = VectorIndex.load(snapshot / "vectors.faiss", self._dimension)
+        self._documents = PassageDocuments.load(snapshot / "documents.npy")
         if len(vectors) != manifest.num_passages or len(keyword) != manifest.num_passages:
             raise IndexDamaged(f"Snapshot {snapshot} does not hold the passages that its manifest counts.")
         self._keyword, self._vectors, self._keyword_folder = keyword, vectors, folder
@@ -185,6 +183,7 @@ class CollectionIndex:
     def _rebuild(self) -> None:
         """Both indexes from SQL, no text embedded again."""
         self._vectors = VectorIndex(self._dimension)
+        self._documents = PassageDocuments()
         self._keyword_folder = self._new_keyword_folder()
         self._keyword = KeywordIndex(self._keyword_folder)
         with self._database.read() as session:
@@ -199,7 +198,6 @@ class CollectionIndex:
             add=(
                 KeywordEntry(
                     passage_id=words.passage_id,
-                    document_id=words.document_id,
                     context=context_line(words.title, words.headings),
                     text=words.text,
                 )
@@ -207,8 +205,13 @@ class CollectionIndex:
             ),
             remove=remove,
         )
-        self._vectors.remove(np.asarray(remove, dtype=np.int64))
+        removed = np.asarray(remove, dtype=np.int64)
+        self._vectors.remove(removed)
         self._vectors.add(batch.passage_ids, batch.vectors)
+        self._documents.remove(removed)
+        self._documents.put(
+            batch.passage_ids, np.fromiter((words.document_id for words in batch.words), dtype=np.int64)
+        )
 
     def _new_keyword_folder(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self._working))

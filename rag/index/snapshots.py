@@ -19,7 +19,7 @@ from rag.errors import IndexDamaged
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 NUM_KEPT = 2
 MANIFEST = "manifest.json"
 

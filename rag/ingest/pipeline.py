@@ -13,7 +13,7 @@ from rag.ingest.preparation import Preparer
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.storing import Labels
-from rag.records import Document
+from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, get_document
@@ -93,14 +93,14 @@ class Ingester:
             run.read_documents(file, file_sha256, documents)
         return run.report(seconds=time.perf_counter() - started)
 
-    def remove(self, document_id: int) -> None:
+    def remove(self, document_id: int, *, caller: Caller = OWNER) -> None:
         """Take a document out of its collection. Its versions stay, so that answers that cite it can be checked.
 
         Raises:
-            NotFound: there is no such document, or it is deleted already.
+            NotFound: there is no such document, it is deleted already, or ``caller`` may not know of it.
         """
         with self._database.read() as session:
-            stored = get_document(session, document_id).document
+            stored = get_document(session, document_id, caller=caller).document
             name = get_collection_by_id(session, stored.collection_id).name
         if stored.deleted_at is not None:
             raise NotFound(f"Document {document_id} is deleted already.")

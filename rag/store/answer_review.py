@@ -6,10 +6,12 @@ The view itself is made by a migration, and people query it with SQL of their ow
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, ColumnElement, Double, column, or_, select, table
+from sqlalchemy import Boolean, Double, column, or_, select, table
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput
+from rag.records import OWNER, Caller
+from rag.store.access import answers_open_to
 from rag.store.column_types import BigInt, PlainText, UtcDateTime
 
 
@@ -77,8 +79,9 @@ def list_answers(
     contains: str | None = None,
     before_id: int | None = None,
     limit: int = 50,
+    caller: Caller = OWNER,
 ) -> list[ReviewRow]:
-    """Logged answers, newest first; those of evaluations are left out.
+    """Logged answers that ``caller`` may know of, newest first; those of evaluations are left out.
 
     The moments are ``since`` inclusive and ``until`` exclusive, in UTC where they have no time zone. ``contains`` is
     looked for in question and answer, upper and lower case alike (SQLite knows the case of ASCII letters only).
@@ -92,7 +95,7 @@ def list_answers(
     if rating not in (None, -1, 1):
         raise InvalidInput(f"The rating must be 1 (good) or -1 (bad), not {rating}.")
     review = ANSWER_REVIEW.c
-    wanted: list[ColumnElement[bool]] = []
+    wanted = answers_open_to(caller, review.answer_id)
     if collection is not None:
         wanted.append(review.collection == collection)
     if abstained is not None:

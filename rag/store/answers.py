@@ -9,8 +9,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
-from rag.records import Answer, AnswerSpan, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
+from rag.records import OWNER, Answer, AnswerSpan, Caller, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
 from rag.store import tables
+from rag.store.access import answers_open_to, asker_of, put_asker
 
 TIMINGS = ("embed", "retrieve", "read", "score", "total")
 """The stages whose milliseconds are logged, in columns of that name with ``_ms``."""
@@ -47,6 +48,7 @@ class NewAnswer:
 
     ``index_change_id`` is the last change that the index had seen. ``settings`` holds what shaped the answer (top_k,
     filters, thresholds, number types). ``timings_ms`` is keyed by ``TIMINGS``; a stage that did not run is left out.
+    ``caller`` is who asked: with their eyes it was searched.
     """
 
     collection_id: int
@@ -63,6 +65,7 @@ class NewAnswer:
     embedding_model: str
     index_change_id: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    caller: Caller = OWNER
     evaluation_run_id: int | None = None
     confidence_kind: ConfidenceKind = "probability"
     spans: Sequence[AnswerSpan] = ()
@@ -79,6 +82,7 @@ class LoggedAnswer:
     embedding_model: str
     index_change_id: int
     settings: Mapping[str, Any]
+    caller: Caller
     evaluation_run_id: int | None
     scores: tuple[Score, ...]
     feedback: tuple[Feedback, ...]
@@ -107,6 +111,7 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
     )
     session.add(row)
     session.flush()
+    put_asker(session, row.id, new.caller)
     passages = [_passage_values(row.id, rank, hit) for rank, hit in enumerate(new.passages, start=1)]
     citations = [_citation_values(row.id, ordinal, citation) for ordinal, citation in enumerate(new.citations, start=1)]
     scores = [{"answer_id": row.id, "created_at": now, **asdict(score)} for score in new.scores]
@@ -116,16 +121,16 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
     return row.id
 
 
-def get_answer(session: Session, answer_id: int) -> LoggedAnswer:
+def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> LoggedAnswer:
     """Everything that was logged of an answer, with the feedback since.
 
     Raises:
-        NotFound: there is no such answer.
+        NotFound: there is no such answer, or ``caller`` may not know of it.
     """
     found = session.execute(
         select(tables.Answer, tables.Collection.name)
         .join(tables.Collection, tables.Collection.id == tables.Answer.collection_id)
-        .where(tables.Answer.id == answer_id)
+        .where(tables.Answer.id == answer_id, *answers_open_to(caller, tables.Answer.id))
     ).one_or_none()
     if found is None:
         raise NotFound(f"There is no answer {answer_id}.")
@@ -152,6 +157,7 @@ def get_answer(session: Session, answer_id: int) -> LoggedAnswer:
         embedding_model=row.embedding_model,
         index_change_id=row.index_change_id,
         settings={name: value for name, value in row.settings.items() if name != _TRACE},
+        caller=asker_of(session, answer_id),
         evaluation_run_id=row.evaluation_run_id,
         scores=scores,
         feedback=_feedback(session, answer_id),
@@ -166,16 +172,18 @@ def add_feedback(
     comment: str | None = None,
     corrected_answer: str | None = None,
     user_id: str | None = None,
+    caller: Caller = OWNER,
 ) -> int:
     """Log what a person says of an answer, and return the feedback's id.
 
     Raises:
         InvalidInput: the rating is neither 1 nor -1.
-        NotFound: there is no such answer.
+        NotFound: there is no such answer, or ``caller`` may not know of it.
     """
     if rating not in (-1, 1):
         raise InvalidInput(f"The rating must be 1 (good) or -1 (bad), not {rating}.")
-    if session.scalar(select(tables.Answer.id).where(tables.Answer.id == answer_id)) is None:
+    open_to_caller = answers_open_to(caller, tables.Answer.id)
+    if session.scalar(select(tables.Answer.id).where(tables.Answer.id == answer_id, *open_to_caller)) is None:
         raise NotFound(f"There is no answer {answer_id}.")
     row = tables.Feedback(
         answer_id=answer_id,

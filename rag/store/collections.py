@@ -3,21 +3,27 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
+from rag.records import OWNER, Caller
 from rag.store import tables
+from rag.store.access import documents_open_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """A named body of documents and the model that its passages were embedded with."""
+    """A named body of documents and the model that its passages were embedded with.
+
+    ``revision`` counts the changes of its documents: as long as it is the same, so is everything in the collection.
+    """
 
     id: int
     name: str
     embedding_model: str
+    revision: int
     created_at: datetime
 
 
@@ -76,10 +82,12 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
     return get_collection(session, name)
 
 
-def list_collections(session: Session) -> list[CollectionSize]:
-    """All collections by name, with the number of documents (deleted ones left out) and passages in each."""
-    collection_documents = (tables.Document.collection_id == tables.Collection.id) & tables.Document.deleted_at.is_(
-        None
+def list_collections(session: Session, *, caller: Caller = OWNER) -> list[CollectionSize]:
+    """All collections by name, with the documents (deleted ones left out) and passages that ``caller`` may see."""
+    collection_documents = and_(
+        tables.Document.collection_id == tables.Collection.id,
+        tables.Document.deleted_at.is_(None),
+        *documents_open_to(caller),
     )
     num_documents = select(func.count()).select_from(tables.Document).where(collection_documents)
     num_passages = (
@@ -107,4 +115,10 @@ def _find(session: Session, name: str) -> Collection | None:
 
 
 def _collection(row: tables.Collection) -> Collection:
-    return Collection(id=row.id, name=row.name, embedding_model=row.embedding_model, created_at=row.created_at)
+    return Collection(
+        id=row.id,
+        name=row.name,
+        embedding_model=row.embedding_model,
+        revision=row.revision,
+        created_at=row.created_at,
+    )

@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
 from rag.records import Metadata
-from rag.store.tables import DocumentAccessLabel, DocumentAttribute
+from rag.store.tables import DocumentAttribute
 
 MAX_TEXT_CHARS = 400
 """Longer values are compared by hash: PostgreSQL has no room for them in an index."""
@@ -89,10 +89,3 @@ def put_attributes(
     rows = attribute_rows(document_id, tags or {}, metadata or {})
     if rows:
         session.execute(insert(DocumentAttribute), rows)
-
-
-def put_access_labels(session: Session, document_id: int, labels: list[str]) -> None:
-    """Replace the rows of a document's access labels."""
-    session.execute(delete(DocumentAccessLabel).where(DocumentAccessLabel.document_id == document_id))
-    if labels:
-        session.execute(insert(DocumentAccessLabel), [{"document_id": document_id, "label": label} for label in labels])

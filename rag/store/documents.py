@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Caller, Document, Metadata, Origin, Section
 from rag.store import tables
+from rag.store.access import checked_labels, documents_open_to, put_document_labels
 from rag.store.column_types import check_plain_text
-from rag.store.document_attributes import put_access_labels, put_attributes
-from rag.store.filters import Filters, conditions, visible_to
-from rag.store.index_changes import lock_collection
+from rag.store.document_attributes import put_attributes
+from rag.store.filters import Filters, conditions
+from rag.store.index_changes import count_change, lock_collection
 from rag.store.passages import announce_passages_again, remove_passages
 
 SIGNATURES_PER_FETCH = 1_000
@@ -169,7 +170,7 @@ def list_documents(
         tables.Document.collection_id == collection_id,
         tables.Document.id > after_id,
         *conditions(filters),
-        *visible_to(caller),
+        *documents_open_to(caller),
     ]
     if not include_deleted:
         wanted.append(tables.Document.deleted_at.is_(None))
@@ -213,6 +214,7 @@ def insert_document(session: Session, collection_id: int, document: Document, de
     )
     session.add(row)
     session.flush()
+    count_change(session, collection_id)
     _put_searched(session, row.id, document, details)
     _insert_version(session, row.id, 1, document, text_sha256=details.text_sha256, now=now)
     return row.id
@@ -273,7 +275,7 @@ def update_metadata(
     )
     put_attributes(session, document_id, tags=tags, metadata=metadata)
     if access_labels is not None:
-        put_access_labels(session, document_id, checked_labels(access_labels))
+        put_document_labels(session, document_id, access_labels)
     if title is not None and title != stored.title:
         announce_passages_again(session, document_id, stored.collection_id)
 
@@ -311,7 +313,7 @@ def mark_deleted(session: Session, document_id: int) -> None:
 
 
 def _get(session: Session, document_id: int, *, caller: Caller = OWNER) -> StoredDocument:
-    documents = _select(session, tables.Document.id == document_id, *visible_to(caller))
+    documents = _select(session, tables.Document.id == document_id, *documents_open_to(caller))
     if not documents:
         raise NotFound(f"There is no document {document_id}.")
     return documents[0]
@@ -333,7 +335,13 @@ def _stored(row: Row[Any]) -> StoredDocument:
 
 
 def _update(session: Session, document_id: int, values: Mapping[str, Any], *, now: datetime) -> None:
-    session.execute(update(tables.Document).where(tables.Document.id == document_id).values(**values, updated_at=now))
+    collection_id = session.scalars(
+        update(tables.Document)
+        .where(tables.Document.id == document_id)
+        .values(**values, updated_at=now)
+        .returning(tables.Document.collection_id)
+    ).one()
+    count_change(session, collection_id)
 
 
 def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
@@ -358,7 +366,7 @@ def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
 def _put_searched(session: Session, document_id: int, document: Document, details: DocumentDetails) -> None:
     """Write the rows that filters go by."""
     put_attributes(session, document_id, tags=details.tags, metadata=document.metadata)
-    put_access_labels(session, document_id, checked_labels(details.access_labels))
+    put_document_labels(session, document_id, details.access_labels)
 
 
 def _insert_version(
@@ -402,19 +410,6 @@ def _checked_origin(origin: Origin) -> Origin:
     if origin not in get_args(Origin):
         raise InvalidInput(f"The origin {origin!r} is unknown; it is one of {', '.join(get_args(Origin))}.")
     return origin
-
-
-def checked_labels(labels: Collection[str]) -> list[str]:
-    """Access labels as they are stored: each once, sorted.
-
-    Raises:
-        InvalidInput: one is empty, has blanks at its ends or cannot be stored.
-    """
-    for label in labels:
-        check_plain_text(label)
-        if not label or label != label.strip():
-            raise InvalidInput(f"The access label {label!r} is empty or has blanks at its ends.")
-    return sorted(set(labels))
 
 
 def _checked(labels: Metadata) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Filters on documents, and what a caller may see: both become conditions in SQL, values only as bound parameters.
+"""Filters on documents: conditions in SQL, names and values only ever as bound parameters.
 
 A filter is a JSON object; all of its entries must hold.
 
@@ -21,10 +21,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
 
 from rag.errors import InvalidInput
-from rag.records import Caller
 from rag.store.column_types import check_plain_text
 from rag.store.document_attributes import as_moment, as_number, attribute_text
-from rag.store.tables import Document, DocumentAccessLabel, DocumentAttribute
+from rag.store.tables import Document, DocumentAttribute
 
 Filters = Mapping[str, Any]
 
@@ -62,15 +61,6 @@ def conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if _num_conditions(filters) > MAX_CONDITIONS:
         raise InvalidInput(f"The filter has more than {MAX_CONDITIONS} conditions; make it simpler.")
     return _all_of(filters, depth=0)
-
-
-def visible_to(caller: Caller) -> list[ColumnElement[bool]]:
-    """What a row of ``documents`` must fulfil so that ``caller`` may know of it: no label, or one that they hold."""
-    if caller.access_labels is None:
-        return []
-    labelled = select(DocumentAccessLabel.document_id)
-    held = labelled.where(DocumentAccessLabel.label.in_(sorted(caller.access_labels)))
-    return [or_(Document.id.in_(held), Document.id.not_in(labelled))]
 
 
 def _num_conditions(value: Any) -> int:

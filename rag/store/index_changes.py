@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import NotFound
@@ -44,6 +44,11 @@ def lock_collection(session: Session, collection_id: int) -> None:
         raise NotFound(f"There is no collection with id {collection_id}.")
 
 
+def count_change(session: Session, collection_id: int) -> None:
+    """Raise the collection's revision: whoever remembers something of its documents looks again."""
+    session.execute(update(Collection).where(Collection.id == collection_id).values(revision=Collection.revision + 1))
+
+
 def append_changes(session: Session, collection_id: int, operation: Operation, passage_ids: Iterable[int]) -> None:
     """Append one change for each passage. The caller holds :func:`lock_collection`."""
     now = datetime.now(UTC)
@@ -53,6 +58,7 @@ def append_changes(session: Session, collection_id: int, operation: Operation, p
     ]
     if rows:
         session.execute(insert(IndexChange), rows)
+        count_change(session, collection_id)
 
 
 def last_change_id(session: Session, collection_id: int) -> int:

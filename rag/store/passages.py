@@ -1,17 +1,18 @@
 """Passages with their embeddings: what can be found now, and everything the indexes are rebuilt from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, delete, insert, select
+from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from rag.records import DocumentReference, Passage
+from rag.records import OWNER, Caller, DocumentReference, Passage
 from rag.store import tables
-from rag.store.filters import conditions
+from rag.store.access import documents_open_to
+from rag.store.filters import Filters, conditions
 from rag.store.index_changes import append_changes, lock_collection
 
 VECTOR_DTYPE = np.dtype("<f2")
@@ -130,17 +131,21 @@ def announce_passages_again(session: Session, document_id: int, collection_id: i
     append_changes(session, collection_id, "add", ids)
 
 
-def load_hits(session: Session, passage_ids: Sequence[int]) -> dict[int, PassageRow]:
-    """The passages of those ids with their documents. Ids that are gone are left out."""
+def load_hits(session: Session, passage_ids: Sequence[int], *, caller: Caller = OWNER) -> dict[int, PassageRow]:
+    """The passages of those ids with their documents. Ids that are gone, or not for ``caller``, are left out.
+
+    So are other documents that they may not know of: ``near_duplicate_of`` and ``also_in`` do not name them.
+    """
     found: dict[int, PassageRow] = {}
     for ids in _batches(passage_ids):
         statement = (
             select(tables.Passage, tables.Document.title, tables.Document.source, tables.Document.near_duplicate_of)
             .join(tables.Document, tables.Document.id == tables.Passage.document_id)
-            .where(tables.Passage.id.in_(ids), tables.Document.deleted_at.is_(None))
+            .where(tables.Passage.id.in_(ids), tables.Document.deleted_at.is_(None), *documents_open_to(caller))
         )
         rows = session.execute(statement).all()
-        references = _exact_duplicates(session, sorted({passage.document_id for passage, *_ in rows}))
+        references = _exact_duplicates(session, sorted({passage.document_id for passage, *_ in rows}), caller)
+        known = _known_to(session, {near for *_, near in rows if near is not None}, caller)
         for passage, title, source, near_duplicate_of in rows:
             found[passage.id] = PassageRow(
                 passage_id=passage.id,
@@ -154,48 +159,33 @@ def load_hits(session: Session, passage_ids: Sequence[int]) -> dict[int, Passage
                 start=passage.start_char,
                 end=passage.end_char,
                 text=passage.text,
-                near_duplicate_of=near_duplicate_of,
+                near_duplicate_of=near_duplicate_of if near_duplicate_of in known else None,
                 also_in=references.get(passage.document_id, ()),
             )
     return found
 
 
-def passage_ids_matching(session: Session, collection_id: int, filters: Mapping[str, str]) -> NDArray[np.int64]:
-    """The ids, ascending, of the passages whose documents fulfil ``filters`` (see ``rag.store.filters``).
+def document_ids_matching(
+    session: Session, collection_id: int, filters: Filters, *, caller: Caller = OWNER
+) -> NDArray[np.int64]:
+    """The ids of the documents whose passages a search may find: those that ``caller`` may see and ``filters`` leaves.
+
+    An exact duplicate has no passages. Where it is one of them, so is its original, which has the same labels.
 
     Raises:
-        InvalidInput: a filter has no name.
+        InvalidInput: the filter is malformed (see ``rag.store.filters``).
     """
     statement = (
-        select(tables.Passage.id)
-        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
+        select(func.coalesce(tables.Document.duplicate_of, tables.Document.id))
         .where(
             tables.Document.collection_id == collection_id,
             tables.Document.deleted_at.is_(None),
             *conditions(filters),
+            *documents_open_to(caller),
         )
-        .order_by(tables.Passage.id)
         .execution_options(yield_per=IDS_PER_FETCH)
     )
-    return np.fromiter(session.scalars(statement), dtype=np.int64)
-
-
-def document_ids_matching(session: Session, collection_id: int, filters: Mapping[str, str]) -> list[int]:
-    """The ids, ascending, of the documents that fulfil ``filters`` and are not deleted.
-
-    Raises:
-        InvalidInput: a filter has no name.
-    """
-    statement = (
-        select(tables.Document.id)
-        .where(
-            tables.Document.collection_id == collection_id,
-            tables.Document.deleted_at.is_(None),
-            *conditions(filters),
-        )
-        .order_by(tables.Document.id)
-    )
-    return list(session.scalars(statement))
+    return np.unique(np.fromiter(session.scalars(statement), dtype=np.int64))
 
 
 def passage_ids_of_document(session: Session, document_id: int) -> list[int]:
@@ -285,10 +275,26 @@ def _batch(ids: list[int], vectors: list[bytes], words: list[PassageWords]) -> E
     )
 
 
-def _exact_duplicates(session: Session, document_ids: Sequence[int]) -> dict[int, tuple[DocumentReference, ...]]:
+def _known_to(session: Session, document_ids: Set[int], caller: Caller) -> Set[int]:
+    """Those of the documents that ``caller`` may know of."""
+    if caller.access_labels is None or not document_ids:
+        return document_ids
+    statement = select(tables.Document.id).where(
+        tables.Document.id.in_(sorted(document_ids)), *documents_open_to(caller)
+    )
+    return set(session.scalars(statement))
+
+
+def _exact_duplicates(
+    session: Session, document_ids: Sequence[int], caller: Caller
+) -> dict[int, tuple[DocumentReference, ...]]:
     statement = (
         select(tables.Document.duplicate_of, tables.Document.id, tables.Document.title, tables.Document.source)
-        .where(tables.Document.duplicate_of.in_(document_ids), tables.Document.deleted_at.is_(None))
+        .where(
+            tables.Document.duplicate_of.in_(document_ids),
+            tables.Document.deleted_at.is_(None),
+            *documents_open_to(caller),
+        )
         .order_by(tables.Document.id)
     )
     found: dict[int, tuple[DocumentReference, ...]] = {}

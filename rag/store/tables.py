@@ -10,7 +10,7 @@ AUTOINCREMENT. An index entry, a citation or a bookmark can thus never come to m
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rag.store.table_conventions import NEVER_REUSE_IDS, Id
@@ -29,6 +29,7 @@ class Collection(Base):
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(unique=True)
     embedding_model: Mapped[str]
+    revision: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime]
 
 
@@ -242,7 +243,6 @@ class Answer(Base):
     model_sha256: Mapped[str | None]
     embedding_model: Mapped[str]
     index_change_id: Mapped[int]
-    access_labels: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     settings: Mapped[dict[str, Any]]
     embed_ms: Mapped[float | None]
     retrieve_ms: Mapped[float | None]
@@ -251,6 +251,15 @@ class Answer(Base):
     total_ms: Mapped[float | None]
     evaluation_run_id: Mapped[int | None] = mapped_column(ForeignKey("evaluation_runs.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class AnswerAccessLabel(Base):
+    """A label that the asker of an answer held; ``*`` for one who saw all documents."""
+
+    __tablename__ = "answer_access_labels"
+
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    label: Mapped[str] = mapped_column(primary_key=True)
 
 
 class AnswerPassage(Base):

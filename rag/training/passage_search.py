@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
 from rag.index.keyword import KeywordEntry, KeywordIndex
 from rag.text.context import context_line
@@ -24,10 +25,7 @@ class PassageSearch:
     def __init__(self, examples: ReaderExamples, embed: Embed) -> None:
         self._index = KeywordIndex()
         self._index.apply(
-            add=(
-                KeywordEntry(passage_id=i, document_id=p.paragraph, context=p.title, text=p.text)
-                for i, p in enumerate(examples.passages)
-            )
+            add=(KeywordEntry(passage_id=i, context=p.title, text=p.text) for i, p in enumerate(examples.passages))
         )
         self._embed = embed
         texts = [f"{context_line(p.title, ())}\n{p.text}" for p in examples.passages]
@@ -42,15 +40,16 @@ class PassageSearch:
         ``without_title`` leaves out an article, as if it had never been there.
         """
         scores_QN = self._embed(questions).astype(np.float32) @ self._vectors_ND.T
-        paragraphs = None
+        allowed = None
         if without_title is not None:
-            scores_QN[:, [p.title == without_title for p in self._passages]] = -np.inf
-            paragraphs = list({p.paragraph for p in self._passages if p.title != without_title})
+            left_out_N = np.array([p.title == without_title for p in self._passages])
+            scores_QN[:, left_out_N] = -np.inf
+            allowed = AllowedIds.of_mask(~left_out_N)
         found = []
         for question, cosines_N in zip(questions, scores_QN, strict=True):
             num = min(NUM_CANDIDATES, int(np.isfinite(cosines_N).sum()))
             nearest = np.argpartition(-cosines_N, num - 1)[:num]  # in no order: fusing sorts
-            keyword = self._index.search(question, limit=NUM_CANDIDATES, document_ids=paragraphs)
+            keyword = self._index.search(question, limit=NUM_CANDIDATES, allowed=allowed)
             fused = fuse(
                 keyword,
                 [(int(i), float(cosines_N[i])) for i in nearest],

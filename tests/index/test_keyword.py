@@ -1,15 +1,17 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rag.errors import IndexDamaged
+from rag.index.allowed_ids import AllowedIds
 from rag.index.keyword import KeywordEntry, KeywordIndex
 
 TEXTS = ["The running dogs", "Cats run away", "Birds fly", "A dog house", "Crème brûlée is served"]
 
 
 def _entries() -> list[KeywordEntry]:
-    return [KeywordEntry(passage_id=i, document_id=i // 2, context="", text=text) for i, text in enumerate(TEXTS)]
+    return [KeywordEntry(passage_id=i, context="", text=text) for i, text in enumerate(TEXTS)]
 
 
 @pytest.fixture
@@ -36,19 +38,19 @@ def test_query_syntax_is_plain_words(index: KeywordIndex) -> None:
     assert _ids(index.search('birds AND NOT (fly" body:dog^2 *', limit=1)) == [2]
 
 
-def test_only_passages_of_the_allowed_documents_are_found(index: KeywordIndex) -> None:
-    assert _ids(index.search("dog", limit=5, document_ids=[1])) == [3]
-    assert index.search("dog", limit=5, document_ids=[]) == []
+def test_only_allowed_passages_are_found(index: KeywordIndex) -> None:
+    assert _ids(index.search("dog", limit=5, allowed=AllowedIds.of_ids(np.array([2, 3])))) == [3]
+    assert index.search("dog", limit=5, allowed=AllowedIds.of_ids(np.array([], dtype=np.int64))) == []
 
 
-def test_allowed_documents_do_not_change_the_score(index: KeywordIndex) -> None:
+def test_what_is_allowed_does_not_change_the_score(index: KeywordIndex) -> None:
     assert dict(index.search("dog", limit=5))[3] == pytest.approx(
-        dict(index.search("dog", limit=5, document_ids=[1]))[3]
+        dict(index.search("dog", limit=5, allowed=AllowedIds.of_ids(np.array([2, 3]))))[3]
     )
 
 
 def test_adding_a_passage_again_replaces_it(index: KeywordIndex) -> None:
-    index.apply(add=[KeywordEntry(passage_id=0, document_id=0, context="", text="sleeping tigers")])
+    index.apply(add=[KeywordEntry(passage_id=0, context="", text="sleeping tigers")])
     assert len(index) == len(TEXTS)
     assert _ids(index.search("dog", limit=5)) == [3]
     assert _ids(index.search("tiger", limit=5)) == [0]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
+from rag.api.callers import From
 from rag.api.problems import problems
 from rag.api.schemas import (
     AnswerListResponse,
@@ -23,18 +24,21 @@ router = APIRouter(prefix="/v1/answers", tags=["answers"])
 
 
 @router.post("", summary="Ask a question", responses=problems(404, 422, 503))
-def ask(asked: QuestionRequest, service: Service) -> AnswerResponse:
+def ask(asked: QuestionRequest, service: Service, caller: From) -> AnswerResponse:
     """Answer a question from a collection, with exact citations, and log it.
 
     Where the documents do not hold the answer, `abstained` is true and `passages` are the closest that there are.
     """
-    answer = service.ask(asked.question, collection=asked.collection, top_k=asked.top_k, filters=asked.filters)
+    answer = service.ask(
+        asked.question, collection=asked.collection, top_k=asked.top_k, filters=asked.filters, caller=caller
+    )
     return AnswerResponse.from_record(answer)
 
 
 @router.get("", summary="List the log of answers", responses=problems(422, 503))
 def list_some(
     service: Service,
+    caller: From,
     *,
     collection: str | None = None,
     abstained: bool | None = None,
@@ -62,6 +66,7 @@ def list_some(
             contains=contains,
             before_id=before_id,
             limit=limit + 1,
+            caller=caller,
         )
     shown = rows[:limit]
     return AnswerListResponse(
@@ -71,15 +76,15 @@ def list_some(
 
 
 @router.get("/{answer_id}", summary="Show a logged answer", responses=problems(404, 422, 503))
-def show(answer_id: int, service: Service) -> LoggedAnswerResponse:
+def show(answer_id: int, service: Service, caller: From) -> LoggedAnswerResponse:
     """Show everything that was logged of an answer, with the feedback since."""
     with service.database.read() as session:
-        logged = get_answer(session, answer_id)
+        logged = get_answer(session, answer_id, caller=caller)
     return LoggedAnswerResponse.from_record(logged)
 
 
 @router.post("/{answer_id}/feedback", summary="Rate an answer", status_code=201, responses=problems(404, 422, 503))
-def rate(answer_id: int, given: FeedbackRequest, service: Service) -> FeedbackResponse:
+def rate(answer_id: int, given: FeedbackRequest, service: Service, caller: From) -> FeedbackResponse:
     """Say whether an answer was good, and what it should have said. The last word on an answer counts."""
     with service.database.write() as session:
         feedback_id = add_feedback(
@@ -89,6 +94,7 @@ def rate(answer_id: int, given: FeedbackRequest, service: Service) -> FeedbackRe
             comment=given.comment,
             corrected_answer=given.corrected_answer,
             user_id=given.user_id,
+            caller=caller,
         )
-        logged = get_answer(session, answer_id)
+        logged = get_answer(session, answer_id, caller=caller)
     return FeedbackResponse.from_record(next(stored for stored in logged.feedback if stored.id == feedback_id))

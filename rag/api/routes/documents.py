@@ -5,9 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from rag.api.name_values import parse_name_values, parse_tags
+from rag.api.callers import From
+from rag.api.name_values import parse_filters, parse_tags
 from rag.api.problems import problems
-from rag.api.schemas import FILTERS, DocumentListResponse, DocumentResponse, DocumentTextResponse, UploadResponse
+from rag.api.schemas import FILTER_TEXT, DocumentListResponse, DocumentResponse, DocumentTextResponse, UploadResponse
 from rag.api.service import Service
 from rag.errors import InvalidInput, LimitExceeded
 from rag.ingest.storing import Labels
@@ -45,11 +46,16 @@ def upload(
 @router.get("", summary="List documents", responses=problems(404, 422, 503))
 def list_some(
     service: Service,
+    caller: From,
     *,
     collection: str = "default",
     filters: Annotated[
         list[str],
-        Query(default_factory=list, alias="filter", description=f"name=value, any number of times. {FILTERS}"),
+        Query(
+            default_factory=list,
+            alias="filter",
+            description=FILTER_TEXT,
+        ),
     ],
     after_id: Annotated[int, Query(description="next_after_id of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -60,7 +66,8 @@ def list_some(
         documents = list_documents(
             session,
             get_collection(session, collection).id,
-            filters=parse_name_values(filters, field="The filter"),
+            caller=caller,
+            filters=parse_filters(filters, field="The filter"),
             after_id=after_id,
             limit=limit + 1,  # one more than is shown tells whether there is a next page
             include_deleted=include_deleted,
@@ -76,20 +83,21 @@ def list_some(
 def show(
     document_id: int,
     service: Service,
+    caller: From,
     *,
     version: Annotated[int | None, Query(description="The current one if left out.")] = None,
 ) -> DocumentTextResponse:
     """Show a document with the text of one version. Old versions and deleted documents stay for their citations."""
     with service.database.read() as session:
-        found = get_document(session, document_id, version=version)
+        found = get_document(session, document_id, version=version, caller=caller)
         collection = get_collection_by_id(session, found.document.collection_id)
     return DocumentTextResponse.from_record(found, collection=collection.name)
 
 
 @router.delete("/{document_id}", summary="Delete a document", status_code=204, responses=problems(404, 422, 503))
-def delete(document_id: int, service: Service) -> Response:
+def delete(document_id: int, service: Service, caller: From) -> Response:
     """Take a document out of its collection; the next search does not find it."""
-    service.ingester.remove(document_id)
+    service.ingester.remove(document_id, caller=caller)
     return Response(status_code=204)
 
 

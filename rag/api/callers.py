@@ -1,0 +1,17 @@
+"""Who a request is from, which decides what its answer may hold."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from rag.api.service import Service
+from rag.records import Caller
+
+
+def caller_of(service: Service) -> Caller:
+    """The caller of a request: whoever reaches this server holds the labels of its setting ``access_labels``."""
+    labels = service.settings.access_labels
+    return Caller(access_labels=None if labels is None else frozenset(labels))
+
+
+From = Annotated[Caller, Depends(caller_of)]

@@ -1,0 +1,79 @@
+"""Who may know of what: conditions that every query for a caller carries, on documents and on logged answers.
+
+A document without access labels is open to all; one with labels is open to whoever holds at least one of them. A
+logged answer is open to whoever holds all the labels that its asker held, and may see all documents that it was read
+from, as these are labelled now.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, insert, or_, select
+from sqlalchemy.orm import Session
+
+from rag.errors import InvalidInput
+from rag.records import OWNER, Caller
+from rag.store.column_types import check_plain_text
+from rag.store.tables import AnswerAccessLabel, AnswerPassage, Document, DocumentAccessLabel
+
+ALL = "*"
+"""Stands in the log for the labels of an asker who saw all documents. No label may be called so."""
+
+
+def checked_labels(labels: Collection[str]) -> list[str]:
+    """Access labels as they are stored: each once, sorted.
+
+    Raises:
+        InvalidInput: one is empty, has blanks at its ends, is ``*`` or cannot be stored.
+    """
+    for label in labels:
+        check_plain_text(label)
+        if not label or label != label.strip() or label == ALL:
+            raise InvalidInput(f"The access label {label!r} is empty, has blanks at its ends, or is {ALL!r}.")
+    return sorted(set(labels))
+
+
+def documents_open_to(caller: Caller) -> list[ColumnElement[bool]]:
+    """What a row of ``documents`` must fulfil so that ``caller`` may know of it."""
+    if caller.access_labels is None:
+        return []
+    labelled = select(DocumentAccessLabel.document_id)
+    held = labelled.where(DocumentAccessLabel.label.in_(sorted(caller.access_labels)))
+    return [or_(Document.id.in_(held), Document.id.not_in(labelled))]
+
+
+def answers_open_to(caller: Caller, answer_id: SQLColumnExpression[int]) -> list[ColumnElement[bool]]:
+    """What an answer of that id must fulfil so that ``caller`` may know of it."""
+    if caller.access_labels is None:
+        return []
+    held = sorted(caller.access_labels)
+    asked_with_more = select(AnswerAccessLabel.answer_id).where(
+        AnswerAccessLabel.answer_id == answer_id, AnswerAccessLabel.label.not_in(held)
+    )
+    labelled = select(DocumentAccessLabel.document_id)
+    read_from_more = select(AnswerPassage.answer_id).where(
+        AnswerPassage.answer_id == answer_id,
+        AnswerPassage.document_id.in_(labelled),
+        AnswerPassage.document_id.not_in(labelled.where(DocumentAccessLabel.label.in_(held))),
+    )
+    return [~asked_with_more.exists(), ~read_from_more.exists()]
+
+
+def put_document_labels(session: Session, document_id: int, labels: Collection[str]) -> None:
+    """Replace the labels that a document is found by."""
+    session.execute(delete(DocumentAccessLabel).where(DocumentAccessLabel.document_id == document_id))
+    rows = [{"document_id": document_id, "label": label} for label in checked_labels(labels)]
+    if rows:
+        session.execute(insert(DocumentAccessLabel), rows)
+
+
+def put_asker(session: Session, answer_id: int, caller: Caller) -> None:
+    """Log for whom an answer was made."""
+    labels = [ALL] if caller.access_labels is None else sorted(caller.access_labels)
+    if labels:
+        session.execute(insert(AnswerAccessLabel), [{"answer_id": answer_id, "label": label} for label in labels])
+
+
+def asker_of(session: Session, answer_id: int) -> Caller:
+    """For whom an answer was made."""
+    labels = session.scalars(select(AnswerAccessLabel.label).where(AnswerAccessLabel.answer_id == answer_id)).all()
+    return OWNER if ALL in labels else Caller(access_labels=frozenset(labels))
