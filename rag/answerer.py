@@ -100,6 +100,7 @@ class Answerer:
         hits = _by_relevance(found.hits, generation)
         judged = Judged(
             question=question,
+            embedding_model=found.collection.embedding_model,
             question_vector=found.vector,
             citations=generation.citations,
             confidence=generation.confidence,

@@ -1,6 +1,6 @@
 """From settings to the wired parts: the only place where they are put together. ``rag.open()`` leads here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,12 @@ from rag.generators.language_model import LocalModel
 from rag.generators.openai import OpenAIServer, ServerOptions
 from rag.generators.prompted_generator import PromptedGenerator
 from rag.generators.reader_generator import ReaderGenerator
-from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_model_loading
+from rag.index.embedder import CARRIED_MODEL, model_folder
+from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
+from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.storing import Labels
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
@@ -35,7 +37,7 @@ from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
-from rag.store.collections import get_collection
+from rag.store.collections import Collection, get_collection
 from rag.store.database import Database
 from rag.store.filters import Filters
 from rag.store.migrate import require_current
@@ -79,10 +81,9 @@ class Rag:
         self.database.dispose()
 
     @cached_property
-    def embedder(self) -> Embedder:
-        """The embedding model."""
-        quiet_model_loading()
-        return Embedder(
+    def embedders(self) -> Embedders:
+        """The embedding models, each loaded when first needed."""
+        return Embedders(
             self.settings.embedding_model,
             dtype=choose_dtype(self.settings.embedding_dtype),
             batch_size=self.settings.embedding_batch_size,
@@ -91,14 +92,14 @@ class Rag:
     @cached_property
     def indexes(self) -> IndexSet:
         """The indexes of all collections."""
-        return IndexSet(self.database, self.embedder, self.settings.index_dir)
+        return IndexSet(self.database, self.embedders, self.settings.index_dir)
 
     @cached_property
     def retriever(self) -> Retriever:
         """Hybrid search."""
         return Retriever(
             self.database,
-            self.embedder,
+            self.embedders,
             self.indexes,
             num_candidates=self.settings.num_candidates,
             keyword_weight=self.settings.keyword_weight,
@@ -131,20 +132,24 @@ class Rag:
             self.database,
             self.retriever,
             self.generator,
-            [Confidence(), Answerability(), AnswerRelevancy(self.embedder), ContextPrecision()],
+            [Confidence(), Answerability(), AnswerRelevancy(self.embedders), ContextPrecision()],
             abstain_below=self.settings.abstain_below,
             max_concurrent=self.settings.max_concurrent_answers,
         )
 
     @cached_property
-    def ingester(self) -> Ingester:
-        """The ingestion pipeline."""
-        preparer = Preparer(
-            self.embedder,
+    def preparer(self) -> Preparer:
+        """What splits and embeds documents."""
+        return Preparer(
+            self.embedders,
             ReaderTokenizer.load(model_folder(CARRIED_MODEL)),
             passage_tokens=self.settings.passage_tokens,
         )
-        return Ingester(self.database, preparer, self.settings)
+
+    @cached_property
+    def ingester(self) -> Ingester:
+        """The ingestion pipeline."""
+        return Ingester(self.database, self.preparer, self.settings)
 
     def ingest(
         self,
@@ -169,13 +174,28 @@ class Rag:
             self.save_index(collection)
         return report
 
+    def collection(self, name: str) -> Collection:
+        """The collection of that name. Raises NotFound where there is none."""
+        with self.database.read() as session:
+            return get_collection(session, name)
+
     def save_index(self, collection: str) -> None:
         """Bring a collection's index level with SQL and write a snapshot of it."""
-        with self.database.read() as session:
-            found = get_collection(session, collection)
-        index = self.indexes.get(found)
+        index = self.indexes.get(self.collection(collection))
         index.refresh()
         index.save()
+
+    def reembed(
+        self,
+        model: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        keep_previous: bool = True,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Reembedded:
+        """Embed a collection anew with another model and search by it from then on. See ``Reembedding.run``."""
+        reembedding = Reembedding(self.database, self.preparer, self.indexes, collection=collection, model=model)
+        return reembedding.run(keep_previous=keep_previous, on_progress=on_progress)
 
     def search(
         self,

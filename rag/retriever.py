@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rag.errors import InvalidInput, LimitExceeded
 from rag.index.allowed_ids import AllowedIds
 from rag.index.collection_index import CollectionIndex
-from rag.index.embedder import Embedder
+from rag.index.embedders import Embedders
 from rag.index.filter_cache import FilterCache
 from rag.index.index_set import IndexSet
 from rag.records import OWNER, Caller, DocumentReference, Hit, HitScores, SearchMode
@@ -48,7 +48,7 @@ class Retriever:
     def __init__(
         self,
         database: Database,
-        embedder: Embedder,
+        embedders: Embedders,
         indexes: IndexSet,
         *,
         num_candidates: int,
@@ -56,7 +56,7 @@ class Retriever:
         max_top_k: int,
         max_question_chars: int,
     ) -> None:
-        self._database, self._embedder, self._indexes = database, embedder, indexes
+        self._database, self._embedders, self._indexes = database, embedders, indexes
         self._num_candidates, self._keyword_weight = num_candidates, keyword_weight
         self._max_top_k, self._max_question_chars = max_top_k, max_question_chars
         self._filters = FilterCache()
@@ -83,7 +83,7 @@ class Retriever:
 
         Raises:
             InvalidInput: the question is empty or cannot be stored, the filter is malformed, ``top_k`` is below 1, or
-                the collection has another embedding model.
+                the collection's embedding model is not on this machine.
             LimitExceeded: the question is too long, or ``top_k`` too large.
             NotFound: there is no such collection.
         """
@@ -92,7 +92,7 @@ class Retriever:
             found = get_collection(session, collection)
         index = self._indexes.get(found)
         started = time.perf_counter()
-        vector = self._embedder.embed([question])[0]
+        vector = self._embedders.get(found.embedding_model).embed([question])[0]
         embedded = time.perf_counter()
         change_id = index.refresh()
         allowed = self._allowed(index, found, filters or {}, caller)
@@ -127,7 +127,7 @@ class Retriever:
             found = get_collection(session, collection)
             rows = load_hits(session, passage_ids_of_document(session, document_id))
         started = time.perf_counter()
-        vector = self._embedder.embed([question])[0]
+        vector = self._embedders.get(found.embedding_model).embed([question])[0]
         return SearchResult(
             hits=tuple(_hit(row, HitScores()) for row in rows.values()),
             collection=found,

@@ -96,8 +96,11 @@ class ServiceKeeper:
         with service.database.read() as session:
             collections = [size.collection for size in list_collections(session)]
         for collection in collections:
-            if collection.embedding_model == service.embedder.name:
+            try:
                 service.indexes.get(collection)
+            except InvalidInput as error:
+                # The others can be searched; who asks this one is told the same.
+                log.warning("Collection %s cannot be searched: %s", collection.name, error)
         self._indexes_open = True
 
 
@@ -128,6 +131,7 @@ def _state(look: Callable[[Rag], None], service: Rag) -> str:
 
 
 def _load_embedding_model(service: Rag) -> None:
+    service.embedders.get(service.settings.embedding_model)
     service.retriever  # noqa: B018 - made when first used
     service.ingester  # noqa: B018
 

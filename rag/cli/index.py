@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.cli import generations
 from rag.cli.output import console, note, print_json, print_table
 from rag.cli.state import settings_of
+from rag.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rag.assemble import Rag
@@ -91,6 +93,9 @@ def build(context: typer.Context, collection: CollectionOption = "default", as_j
 
 
 app.command("rebuild", hidden=True)(build)
+app.command("reembed")(generations.reembed)
+app.command("generations")(generations.generations)
+app.command("drop")(generations.drop)
 
 
 def _sizes(service: "Rag") -> "list[CollectionSize]":
@@ -101,7 +106,12 @@ def _sizes(service: "Rag") -> "list[CollectionSize]":
 
 
 def _is_open_to(service: "Rag", size: "CollectionSize") -> bool:
-    return size.collection.embedding_model == service.embedder.name
+    try:
+        service.embedders.get(size.collection.embedding_model)
+    except InvalidInput as error:
+        note(f"{size.collection.name}: {error}")
+        return False
+    return True
 
 
 def _damaged_snapshots(service: "Rag") -> Mapping[Path, str]:
@@ -114,7 +124,7 @@ def _damaged_snapshots(service: "Rag") -> Mapping[Path, str]:
     for folder in sorted(root.iterdir()) if root.is_dir() else []:
         for snapshot in SnapshotFolder(folder).newest()[:1]:
             try:
-                check_snapshot(snapshot, embedding_model=service.embedder.name, dimension=service.embedder.dimension)
+                check_snapshot(snapshot, embedding_model=None, dimension=None)
             except IndexDamaged as error:
                 damage[folder] = str(error)
     return damage

@@ -13,6 +13,7 @@ from rag.config import Settings
 
 if TYPE_CHECKING:
     from rag.index.embedder import Embedder
+    from rag.training.trainer import TrainerProgress
     from rag.training.training_objective import Precision
 
 app = typer.Typer(help="Train the models that answer.", no_args_is_help=True)
@@ -47,7 +48,6 @@ def reader(
     from rag.training.batches import BatchOptions
     from rag.training.experiment_tracking import SqlTracker
     from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
-    from rag.training.trainer import TrainerProgress
 
     settings = settings_of(context)
     config = reader_trainer_config(steps, seed=seed, peak_rate=peak_rate, dtype=_precision(dtype, device))
@@ -64,18 +64,11 @@ def reader(
         device=device,
     )
     with open_database(context) if record else nullcontext() as database, Counter("steps", total=steps) as counter:
-
-        def show(progress: TrainerProgress) -> None:
-            point = progress.point
-            minutes = progress.seconds_left / 60
-            speed = f"{progress.examples_per_second:.1f} questions/s, {minutes:.0f} min left"
-            counter.show(point.step, current=f"loss {point.loss:.2f}, {speed}")
-
         trackers = [] if database is None else [SqlTracker(database)]
         saved = train_reader(
             run,
             config,
-            on_progress=show,
+            on_progress=lambda progress: counter.show(progress.point.step, current=_shown(progress)),
             on_stage=note,
             on_question=lambda done, total: counter.show(done, total=total, current="questions asked"),
             trackers=trackers,
@@ -128,14 +121,18 @@ def calibrate(
         )
 
 
+def _shown(progress: "TrainerProgress") -> str:
+    minutes = progress.seconds_left / 60
+    return f"loss {progress.point.loss:.2f}, {progress.examples_per_second:.1f} questions/s, {minutes:.0f} min left"
+
+
 def _embedder(settings: Settings) -> "Embedder":
-    from rag.index.embedder import CARRIED_MODEL, Embedder, quiet_model_loading
+    from rag.index.embedder import CARRIED_MODEL
+    from rag.index.embedders import Embedders
     from rag.transformer.processor import choose_dtype
 
-    quiet_model_loading()
-    return Embedder(
-        CARRIED_MODEL, dtype=choose_dtype(settings.embedding_dtype), batch_size=settings.embedding_batch_size
-    )
+    dtype, batch_size = choose_dtype(settings.embedding_dtype), settings.embedding_batch_size
+    return Embedders(CARRIED_MODEL, dtype=dtype, batch_size=batch_size).get(CARRIED_MODEL)
 
 
 def _precision(dtype: str, device: str) -> "Precision":

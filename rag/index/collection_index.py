@@ -68,6 +68,11 @@ class CollectionIndex:
             return len(self._vectors)
 
     @property
+    def embedding_model(self) -> str:
+        """Whose vectors it holds."""
+        return self._embedding_model
+
+    @property
     def folder(self) -> Path:
         """Where its snapshots lie."""
         return self._snapshots.folder

@@ -1,11 +1,11 @@
 """The indexes of all collections in one process, opened when they are first asked for."""
 
+import hashlib
 import threading
 from pathlib import Path
 
-from rag.errors import InvalidInput
 from rag.index.collection_index import CollectionIndex
-from rag.index.embedder import Embedder
+from rag.index.embedders import Embedders
 from rag.store.collections import Collection
 from rag.store.database import Database
 
@@ -13,33 +13,44 @@ from rag.store.database import Database
 class IndexSet:
     """Hands out the index of a collection. Safe to share between threads."""
 
-    def __init__(self, database: Database, embedder: Embedder, folder: Path) -> None:
-        self._database, self._embedder, self._folder = database, embedder, folder
+    def __init__(self, database: Database, embedders: Embedders, folder: Path) -> None:
+        self._database, self._embedders, self._folder = database, embedders, folder
         self._open: dict[int, CollectionIndex] = {}
         self._lock = threading.Lock()
 
     def get(self, collection: Collection) -> CollectionIndex:
-        """The collection's index, as it was when last refreshed.
+        """The index of the collection's embedding model, as it was when last refreshed.
+
+        Where the collection has another embedding model than before, its former index is closed.
 
         Raises:
-            InvalidInput: the collection was embedded with another model than the one in use.
+            InvalidInput: its embedding model is not on this machine.
         """
-        if collection.embedding_model != self._embedder.name:
-            raise InvalidInput(
-                f"Collection {collection.name!r} was embedded with {collection.embedding_model!r}; "
-                "set embedding_model to that."
-            )
         with self._lock:
-            if collection.id not in self._open:
-                self._open[collection.id] = CollectionIndex(
-                    self._database,
-                    collection_id=collection.id,
-                    embedding_model=collection.embedding_model,
-                    dimension=self._embedder.dimension,
-                    # The moment of creation tells this collection from one of the same id in another database.
-                    folder=self._folder / f"{collection.id}-{collection.created_at:%Y%m%d%H%M%S%f}",
-                )
-            return self._open[collection.id]
+            index = self._open.get(collection.id)
+            if index is None or index.embedding_model != collection.embedding_model:
+                opened = self.open(collection)
+                if index is not None:
+                    index.close()
+                self._open[collection.id] = index = opened
+            return index
+
+    def open(self, collection: Collection, *, embedding_model: str | None = None) -> CollectionIndex:
+        """Open an index that is the caller's to close: of the collection's own embedding model, or of another."""
+        model = embedding_model or collection.embedding_model
+        return CollectionIndex(
+            self._database,
+            collection_id=collection.id,
+            embedding_model=model,
+            dimension=self._embedders.get(model).dimension,
+            folder=self.folder_of(collection, embedding_model=model),
+        )
+
+    def folder_of(self, collection: Collection, *, embedding_model: str | None = None) -> Path:
+        """Where the snapshots of a collection lie."""
+        model = hashlib.sha256((embedding_model or collection.embedding_model).encode()).hexdigest()[:8]
+        # The moment of creation tells this collection from one of the same id in another database.
+        return self._folder / f"{collection.id}-{collection.created_at:%Y%m%d%H%M%S%f}-{model}"
 
     def close(self) -> None:
         """Release all indexes. They can be opened again."""

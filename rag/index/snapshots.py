@@ -82,8 +82,8 @@ class SnapshotFolder:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def check_snapshot(snapshot: Path, *, embedding_model: str, dimension: int) -> Manifest:
-    """Read a snapshot's manifest and check every file against it.
+def check_snapshot(snapshot: Path, *, embedding_model: str | None, dimension: int | None) -> Manifest:
+    """Read a snapshot's manifest and check every file against it; None for the model and dimension that it names.
 
     Raises:
         IndexDamaged: a file is missing, added or changed, or the snapshot is of another model or format.
@@ -93,7 +93,8 @@ def check_snapshot(snapshot: Path, *, embedding_model: str, dimension: int) -> M
         found = _checksums(snapshot)
     except (OSError, ValueError, TypeError) as error:
         raise IndexDamaged(f"Snapshot {snapshot} cannot be read: {error}.") from error
-    if manifest.format != FORMAT or manifest.embedding_model != embedding_model or manifest.dimension != dimension:
+    wanted = (FORMAT, embedding_model or manifest.embedding_model, dimension or manifest.dimension)
+    if (manifest.format, manifest.embedding_model, manifest.dimension) != wanted:
         raise IndexDamaged(f"Snapshot {snapshot} is of another format or embedding model.")
     if manifest.change_id != int(snapshot.name):
         raise IndexDamaged(f"Snapshot {snapshot} is not the one that its manifest describes.")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from rag.config import Settings
-from rag.errors import InvalidInput, NotFound, RagError, UnreadableDocument
+from rag.errors import NotFound, RagError, UnreadableDocument
 from rag.ingest.dry_run import preview
 from rag.ingest.preparation import Preparer
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.storing import Labels
 from rag.records import OWNER, Caller, Document
-from rag.store.collections import Collection, get_collection_by_id, get_or_create_collection
+from rag.store.collections import get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, get_document
 from rag.store.runs import finish_run, start_run
@@ -113,11 +113,10 @@ class Ingester:
     ) -> Iterator[IngestionRun]:
         with self._database.write() as session:
             opened = get_or_create_collection(session, collection, embedding_model=self._preparer.embedding_model)
-            self._check_model(opened)
             run_id = start_run(session, opened.id, paths=paths)
         run = IngestionRun(
             self._database,
-            self._preparer,
+            self._preparer.with_model(opened.embedding_model),
             self._settings,
             opened,
             run_id=run_id,
@@ -137,10 +136,3 @@ class Ingester:
     def _finish(self, run_id: int, run: IngestionRun, status: Literal["finished", "failed", "interrupted"]) -> None:
         with self._database.write() as session:
             finish_run(session, run_id, status=status, counts=run.counts)
-
-    def _check_model(self, collection: Collection) -> None:
-        if collection.embedding_model != self._preparer.embedding_model:
-            raise InvalidInput(
-                f"Collection {collection.name!r} was embedded with {collection.embedding_model!r}; "
-                f"set embedding_model to that, or choose another collection."
-            )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.index.embedder import Embedder
+from rag.index.embedders import Embedders
 from rag.ingest.near_duplicates import signature_of
 from rag.reader.input_format import ReaderTokenizer
 from rag.records import Document, Passage, Section
 from rag.text.clean import normalized_sha256
-from rag.text.context import context_line
+from rag.text.context import embedded_text
 from rag.text.split import split_passages
 
 PIPELINE_VERSION = 1
@@ -36,15 +36,29 @@ class PreparedPassages:
 
 
 class Preparer:
-    """Prepares documents with one embedder and one passage size."""
+    """Prepares documents with one embedding model and one passage size."""
 
-    def __init__(self, embedder: Embedder, tokenizer: ReaderTokenizer, *, passage_tokens: int) -> None:
-        self._embedder, self._tokenizer, self._passage_tokens = embedder, tokenizer, passage_tokens
-
-    @property
-    def embedding_model(self) -> str:
+    def __init__(
+        self,
+        embedders: Embedders,
+        tokenizer: ReaderTokenizer,
+        *,
+        passage_tokens: int,
+        embedding_model: str | None = None,
+    ) -> None:
+        """``embedding_model`` None is the model of new collections."""
+        self._embedders, self._tokenizer, self._passage_tokens = embedders, tokenizer, passage_tokens
+        self.embedding_model = embedding_model or embedders.default
         """Name of the model whose vectors these are."""
-        return self._embedder.name
+
+    def with_model(self, embedding_model: str) -> "Preparer":
+        """The same with another embedding model."""
+        return Preparer(
+            self._embedders,
+            self._tokenizer,
+            passage_tokens=self._passage_tokens,
+            embedding_model=embedding_model,
+        )
 
     @property
     def pipeline(self) -> str:
@@ -59,15 +73,19 @@ class Preparer:
             signature=signature_of(document.text),
         )
 
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """Unit vectors (N, dimension) of texts."""
+        return self._embedders.get(self.embedding_model).embed(texts)
+
     def passages(self, texts: Sequence[tuple[str, str, Sequence[Section]]]) -> list[PreparedPassages]:
         """Split and embed documents given as (title, text, sections); all their passages share batches."""
         split = [
             split_passages(text, sections, count_tokens=self._tokenizer.count_tokens, max_tokens=self._passage_tokens)
             for _, text, sections in texts
         ]
-        vectors = self._embedder.embed(
+        vectors = self.embed(
             [
-                f"{context_line(title, passage.headings)}\n{passage.text}"
+                embedded_text(title, passage.headings, passage.text)
                 for (title, _, _), passages in zip(texts, split, strict=True)
                 for passage in passages
             ]

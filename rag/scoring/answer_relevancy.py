@@ -1,6 +1,6 @@
 """answer_relevancy: is the answer about what was asked?"""
 
-from rag.index.embedder import Embedder
+from rag.index.embedders import Embedders
 from rag.records import Citation, Hit
 from rag.scoring.scorer import Judged
 from rag.text.sentences import sentence_spans
@@ -16,15 +16,15 @@ class AnswerRelevancy:
     metric = "answer_relevancy"
     version = "1"
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    def __init__(self, embedders: Embedders) -> None:
+        self._embedders = embedders
 
     def score(self, judged: Judged) -> float | None:
         """0 to 1; None without a citation."""
         sentences = [s for citation in judged.citations if (s := _sentence_of(citation, judged.hits))]
         if not sentences:
             return None
-        vector = self._embedder.embed([" ".join(dict.fromkeys(sentences))])[0]
+        vector = self._embedders.get(judged.embedding_model).embed([" ".join(dict.fromkeys(sentences))])[0]
         return max(0.0, min(1.0, float(vector.astype("f4") @ judged.question_vector.astype("f4"))))
 
 

@@ -11,9 +11,13 @@ from rag.records import Citation, Hit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """An answer about to be logged; ``hits`` in the order shown, ``question_vector`` the question's unit vector."""
+    """An answer about to be logged; ``hits`` in the order shown.
+
+    ``question_vector`` is the question's unit vector, by the model ``embedding_model``.
+    """
 
     question: str
+    embedding_model: str
     question_vector: NDArray[np.float16]
     citations: tuple[Citation, ...]
     confidence: float

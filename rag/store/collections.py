@@ -75,11 +75,23 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
         return found
     # Another process may make it in the meantime.
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    now = datetime.now(UTC)
     session.execute(
         insert(tables.Collection).on_conflict_do_nothing(),
-        {"name": name, "embedding_model": embedding_model, "created_at": datetime.now(UTC)},
+        {"name": name, "embedding_model": embedding_model, "created_at": now},
     )
-    return get_collection(session, name)
+    made = get_collection(session, name)
+    session.execute(
+        insert(tables.EmbeddingGeneration).on_conflict_do_nothing(),
+        {
+            "collection_id": made.id,
+            "embedding_model": made.embedding_model,
+            "status": "active",
+            "created_at": now,
+            "activated_at": now,
+        },
+    )
+    return made
 
 
 def list_collections(session: Session, *, caller: Caller = OWNER) -> list[CollectionSize]:

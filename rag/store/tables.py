@@ -153,6 +153,19 @@ class PassageEmbedding(Base):
     vector: Mapped[bytes]
 
 
+class EmbeddingGeneration(Base):
+    """A collection's passages under one embedding model; ``collections.embedding_model`` names the active one."""
+
+    __tablename__ = "embedding_generations"
+    __table_args__ = (CheckConstraint("status IN ('building', 'active', 'kept')", name="status"),)
+
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
+    embedding_model: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+
+
 class IndexChange(Base):
     """What entered or left the index, in order. Rows are only ever appended; ``passage_id`` may be long gone."""
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
 from rag.index.keyword import KeywordEntry, KeywordIndex
-from rag.text.context import context_line
+from rag.text.context import embedded_text
 from rag.training.examples import ReaderExamples
 
 Embed = Callable[[Sequence[str]], NDArray[np.float16]]
@@ -28,7 +28,7 @@ class PassageSearch:
             add=(KeywordEntry(passage_id=i, context=p.title, text=p.text) for i, p in enumerate(examples.passages))
         )
         self._embed = embed
-        texts = [f"{context_line(p.title, ())}\n{p.text}" for p in examples.passages]
+        texts = [embedded_text(p.title, (), p.text) for p in examples.passages]
         self._vectors_ND = embed(texts).astype(np.float32)
         self._passages = examples.passages
 
