@@ -10,6 +10,7 @@ import rag
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import Busy, InvalidInput, LimitExceeded, NotFound, StoreUnavailable
+from rag.index.embedder import CARRIED_MODEL
 from rag.store.answer_review import list_answers
 from rag.store.answers import get_answer
 from rag.store.database import Database
@@ -120,8 +121,9 @@ def test_index_deleted_by_hand_is_rebuilt_without_embedding_again(
     shutil.rmtree(tmp_path / "data" / "index")
     with Rag(local.settings) as again:
         embedded: list[int] = []
-        real = again.embedder.embed
-        monkeypatch.setattr(again.embedder, "embed", lambda texts: embedded.append(len(texts)) or real(texts))
+        embedder = again.embedders.get(CARRIED_MODEL)
+        real = embedder.embed
+        monkeypatch.setattr(embedder, "embed", lambda texts: embedded.append(len(texts)) or real(texts))
         assert again.search("support rota", top_k=4) == before
     assert embedded == [1]  # the question alone
 

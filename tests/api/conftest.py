@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 import rag.assemble
+import rag.index.embedders
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
@@ -31,9 +32,9 @@ def shipped_reader() -> Reader:
 @pytest.fixture(autouse=True)
 def _in_a_hurry(embedder: Embedder, shipped_reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hand out the models that are loaded already, where those are asked for; do not wait long for a lock."""
-    load_embedder, load_reader = rag.assemble.Embedder, Reader.load
+    load_embedder, load_reader = rag.index.embedders.Embedder, Reader.load
     monkeypatch.setattr(
-        rag.assemble,
+        rag.index.embedders,
         "Embedder",
         lambda name, **options: embedder if name == CARRIED_MODEL else load_embedder(name, **options),
     )

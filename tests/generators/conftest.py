@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import rag.assemble
+import rag.index.embedders
 from rag.assemble import Rag
 from rag.config import load_settings
 from rag.generators.openai import OpenAIServer, ServerOptions
@@ -181,7 +181,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_file: Path
     }
     shutil.copy(migrated_sqlite_file, folder / "rag.db")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rag.assemble, "Embedder", lambda *_, **__: embedder)
+        patch.setattr(rag.index.embedders, "Embedder", lambda *_, **__: embedder)
         with Rag(load_settings(data_dir=folder)) as service:
             for name, texts in collections.items():
                 for file, text in texts.items():
@@ -196,7 +196,7 @@ def open_service(
     library: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch, model_server: ModelServer
 ) -> Iterator[Callable[..., Rag]]:
     """Open the service over the library, with the model server; further arguments are settings."""
-    monkeypatch.setattr(rag.assemble, "Embedder", lambda *_, **__: embedder)
+    monkeypatch.setattr(rag.index.embedders, "Embedder", lambda *_, **__: embedder)
     opened: list[Rag] = []
 
     def make(**settings: Any) -> Rag:

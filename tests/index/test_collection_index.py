@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from rag.errors import InvalidInput
 from rag.index.collection_index import CollectionIndex
-from rag.index.embedder import Embedder
+from rag.index.embedder import CARRIED_MODEL
+from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
 from rag.records import Document, Passage, Section
 from rag.store.collections import get_or_create_collection
@@ -183,7 +185,8 @@ def test_closing_removes_the_working_copy(corpus: Corpus) -> None:
     assert not working.exists()
 
 
-def test_collection_of_another_model_is_refused(sqlite_database: Database, embedder: Embedder, tmp_path: Path) -> None:
+def test_collection_whose_model_is_not_here_is_refused(sqlite_database: Database, tmp_path: Path) -> None:
     corpus = Corpus(sqlite_database, tmp_path)
-    with pytest.raises(InvalidInput, match="embedded with 'model'"):
-        IndexSet(sqlite_database, embedder, tmp_path).get(corpus.collection)
+    embedders = Embedders(CARRIED_MODEL, dtype=torch.float32, batch_size=1)
+    with pytest.raises(InvalidInput, match="No embedding model 'model'"):
+        IndexSet(sqlite_database, embedders, tmp_path).get(corpus.collection)

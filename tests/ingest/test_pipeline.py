@@ -229,11 +229,11 @@ def test_missing_path_and_empty_folder_are_named(local: Rag, tmp_path: Path) -> 
         local.ingest(tmp_path / "empty")
 
 
-def test_collection_of_another_model_is_refused(local: Rag, folder: Path) -> None:
+def test_collection_whose_model_is_not_here_is_refused(local: Rag, folder: Path) -> None:
     local.ingest(folder / "other.txt")
     with local.database.write() as session:
         session.execute(text("UPDATE collections SET embedding_model = 'other'"))
-    with pytest.raises(InvalidInput, match="embedded with 'other'"):
+    with pytest.raises(InvalidInput, match="No embedding model 'other'"):
         local.ingest(folder)
 
 

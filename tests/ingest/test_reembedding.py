@@ -28,9 +28,7 @@ def tiny_embedding_model(tiny_encoder_folder: Path, tmp_path_factory: pytest.Tem
     for name in ("tokenizer_config.json",):
         (tiny_encoder_folder / name).write_text('{"tokenizer_class": "BertTokenizerFast"}')
     transformer = Transformer(str(tiny_encoder_folder), max_seq_length=256)
-    model = SentenceTransformer(
-        modules=[transformer, Pooling(transformer.get_embedding_dimension())], device="cpu"
-    )
+    model = SentenceTransformer(modules=[transformer, Pooling(transformer.get_embedding_dimension())], device="cpu")
     model.save(str(folder))
     return str(folder)
 

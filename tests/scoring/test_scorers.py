@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from rag.index.embedder import Embedder
+from rag.index.embedder import CARRIED_MODEL, Embedder
+from rag.index.embedders import Embedders
 from rag.records import Citation, Hit, HitScores
 from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
 from rag.scoring.scorer import Judged
+from rag.transformer.processor import choose_dtype
 
 TEXT = "Whales are mammals. The support rota is kept by Amara Diallo. Birds fly."
 
@@ -53,6 +55,7 @@ def judged(embedder: Embedder) -> Judged:
     question = "Who keeps the support rota?"
     return Judged(
         question=question,
+        embedding_model=CARRIED_MODEL,
         question_vector=embedder.embed([question])[0],
         citations=(_citation("Amara Diallo"),),
         confidence=0.7,
@@ -62,7 +65,7 @@ def judged(embedder: Embedder) -> Judged:
 
 
 def test_answer_out_of_a_sentence_about_the_question_is_more_relevant(embedder: Embedder, judged: Judged) -> None:
-    scorer = AnswerRelevancy(embedder)
+    scorer = AnswerRelevancy(Embedders(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=4))
     good = scorer.score(judged)
     bad = scorer.score(replace(judged, citations=(_citation("mammals"),)))
     assert good is not None
@@ -71,7 +74,7 @@ def test_answer_out_of_a_sentence_about_the_question_is_more_relevant(embedder: 
 
 
 def test_nothing_cited_has_no_answer_relevancy(embedder: Embedder, judged: Judged) -> None:
-    scorer = AnswerRelevancy(embedder)
+    scorer = AnswerRelevancy(Embedders(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=4))
     assert scorer.score(replace(judged, citations=())) is None
     assert scorer.score(replace(judged, hits=())) is None
 
