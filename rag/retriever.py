@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -170,18 +171,18 @@ class Retriever:
 
     def _load(self, ranked: list[tuple[int, HitScores]], top_k: int, caller: Caller) -> tuple[Hit, ...]:
         """The first ``top_k`` hits with their text; the same words in a near duplicate are folded into the first."""
+        folded = _Folded()
         with self._database.read() as session:
-            hits: dict[tuple[int, str], Hit] = {}
             # Half as many again as needed: folding leaves gaps, and the rest is only loaded if there are too many.
             for start in range(0, len(ranked), batch := top_k + top_k // 2 + 1):
                 part = ranked[start : start + batch]
                 rows = load_hits(session, [passage_id for passage_id, _ in part], caller=caller)
                 for passage_id, scores in part:
                     if passage_id in rows:
-                        _fold(hits, _hit(rows[passage_id], scores), full=len(hits) >= top_k)
-                if len(hits) >= top_k:
+                        folded.put(_hit(rows[passage_id], scores), full=len(folded.hits) >= top_k)
+                if len(folded.hits) >= top_k:
                     break
-        return tuple(hits.values())
+        return tuple(folded.hits)
 
 
 def _hit(row: PassageRow, scores: HitScores) -> Hit:
@@ -203,17 +204,31 @@ def _hit(row: PassageRow, scores: HitScores) -> Hit:
     )
 
 
-def _fold(hits: dict[tuple[int, str], Hit], hit: Hit, *, full: bool) -> None:
-    """Add a hit, or note on an earlier one that a document of its group has the same words.
+class _Folded:
+    """Hits in their order, the same words in near duplicates of each other folded into the first.
 
     Only the same words fold: passages that differ in a number, a date or a negation stay apart.
     """
-    group = hit.near_duplicate_of or hit.document_id
-    key = (group, normalized_sha256(hit.text))
-    first = hits.get(key)
-    if first is None:
+
+    def __init__(self) -> None:
+        self.hits: list[Hit] = []
+        self._with_words: dict[str, list[int]] = defaultdict(list)
+
+    def put(self, hit: Hit, *, full: bool) -> None:
+        """Add a hit unless it is ``full``, or note on an earlier one that a near duplicate has the same words."""
+        places = self._with_words[normalized_sha256(hit.text)]
+        for place in places:
+            first = self.hits[place]
+            if _are_near(first, hit):
+                if first.document_id != hit.document_id:
+                    here = DocumentReference(document_id=hit.document_id, title=hit.title, source=hit.source)
+                    self.hits[place] = replace(first, also_in=(*first.also_in, here, *hit.also_in))
+                return
         if not full:
-            hits[key] = hit
-    elif first.document_id != hit.document_id:
-        here = DocumentReference(document_id=hit.document_id, title=hit.title, source=hit.source)
-        hits[key] = replace(first, also_in=(*first.also_in, here, *hit.also_in))
+            places.append(len(self.hits))
+            self.hits.append(hit)
+
+
+def _are_near(first: Hit, second: Hit) -> bool:
+    """Whether one document nearly repeats the other, or both the same third one."""
+    return bool({first.document_id, first.near_duplicate_of} & {second.document_id, second.near_duplicate_of} - {None})

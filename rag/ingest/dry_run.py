@@ -1,8 +1,13 @@
-"""What a run would do, found out by reading only: nothing is embedded and nothing is written."""
+"""What a run would do, found out by reading only: nothing is embedded and nothing is written.
+
+What the run would store goes into a scratch database, for later documents to be compared with; so memory stays flat,
+and nobody else has to wait. Of several documents that one nearly repeats, the run itself may name another one.
+"""
 
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag.config import Settings
@@ -12,22 +17,50 @@ from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, Preparer
 from rag.ingest.readers.registry import read_file
 from rag.ingest.report import IngestionReport, SourcePair, SourceReason
-from rag.ingest.storing import is_current
-from rag.store.collections import Collection, get_collection
+from rag.ingest.storing import has_words, is_current
+from rag.records import Document
+from rag.store.collections import get_collection, get_or_create_collection
 from rag.store.database import Database, Session
-from rag.store.documents import documents_of_file, find_by_source, find_identical, get_document, signatures
+from rag.store.documents import (
+    DocumentDetails,
+    DocumentText,
+    StoredDocument,
+    documents_of_file,
+    duplicates_of,
+    find_by_source,
+    find_identical,
+    get_document,
+    insert_document,
+    mark_deleted,
+    new_version,
+)
 from rag.store.runs import RunCounts
+from rag.store.scratch import scratch_database
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """Documents to compare with: a collection, and the ids of those that would have other words by now."""
+
+    session: Session
+    collection_id: int
+    replaced: set[int] = field(default_factory=set)
+
+    def source_of(self, document_id: int) -> str:
+        return get_document(self.session, document_id).document.source
+
+    def find_identical(self, text_sha256: str) -> StoredDocument | None:
+        found = find_identical(self.session, self.collection_id, text_sha256)
+        return None if found is None or found.id in self.replaced else found
 
 
 class _Preview:
-    """Keeps what has been seen; documents that would be added get negative ids."""
+    """Keeps what has been seen. ``stored`` holds the collection, if there is one, ``new`` what the run would add."""
 
-    def __init__(self, session: Session, preparer: Preparer, settings: Settings, collection: Collection | None) -> None:
-        self._session, self._preparer, self._settings, self._collection = session, preparer, settings, collection
-        stored = signatures(session, collection.id) if collection else ()
-        self._near_duplicates = NearDuplicates(stored, threshold=settings.near_duplicate_threshold)
-        self._new_sources: dict[int, str] = {}
-        self._new_texts: dict[str, str] = {}
+    def __init__(self, preparer: Preparer, settings: Settings, *, stored: _Shelf | None, new: _Shelf) -> None:
+        self._preparer, self._settings = preparer, settings
+        self._stored, self._new = stored, new
+        self._near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
         self.counts: Counter[str] = Counter()
         self.exact_duplicates: list[SourcePair] = []
         self.near_duplicates: list[SourcePair] = []
@@ -39,8 +72,8 @@ class _Preview:
 
     def read(self, path: Path) -> None:
         sha256 = file_sha256(path)
-        if self._collection:
-            known = documents_of_file(self._session, self._collection.id, path.as_uri())
+        if self._stored:
+            known = documents_of_file(self._stored.session, self._stored.collection_id, path.as_uri())
             if known and all(d.file_sha256 == sha256 and d.pipeline == self._preparer.pipeline for d in known):
                 self.counts["num_unchanged"] += len(known)
                 return
@@ -55,33 +88,96 @@ class _Preview:
 
     def _classify(self, prepared: PreparedDocument) -> None:
         source = prepared.document.source
-        stored = find_by_source(self._session, self._collection.id, source) if self._collection else None
+        stored = find_by_source(self._stored.session, self._stored.collection_id, source) if self._stored else None
         if is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
             self.counts["num_unchanged"] += 1
             return
-        original = self._original(prepared.text_sha256, stored.id if stored else None)
-        if original:
+        if self._stored and stored and has_words(stored, prepared.text_sha256):
+            links = (stored.duplicate_of, stored.near_duplicate_of)
+            original, near = (None if link is None else self._stored.source_of(link) for link in links)
+        else:
+            original, near = self._find_repeated(prepared, stored)
+        if original is not None:
             self.counts["num_exact_duplicates"] += 1
             self.exact_duplicates.append(SourcePair(source=source, of=original))
             return
-        self.counts["num_updated" if stored and not stored.deleted_at else "num_added"] += 1
-        near = self._near_duplicates.find(prepared.signature, other_than=stored.id if stored else None)
+        self.counts["num_updated" if stored and stored.deleted_at is None else "num_added"] += 1
         if near is not None:
             self.counts["num_near_duplicates"] += 1
-            of = self._new_sources.get(near) or get_document(self._session, near).document.source
-            self.near_duplicates.append(SourcePair(source=source, of=of))
-        number = stored.id if stored else -len(self._new_sources) - 1
-        self._new_sources[number] = source
-        self._new_texts[prepared.text_sha256] = source
-        self._near_duplicates.put(number, prepared.signature)
+            self.near_duplicates.append(SourcePair(source=source, of=near))
 
-    def _original(self, text_sha256: str, exclude_id: int | None) -> str | None:
-        if text_sha256 in self._new_texts:
-            return self._new_texts[text_sha256]
-        if self._collection is None:
-            return None
-        found = find_identical(self._session, self._collection.id, text_sha256, exclude_id=exclude_id)
-        return found.source if found else None
+    def _find_repeated(
+        self, prepared: PreparedDocument, stored: StoredDocument | None
+    ) -> tuple[str | None, str | None]:
+        """The sources of what a document with new words repeats, exactly and nearly; later ones may repeat it."""
+        if self._stored and stored:
+            self._give_up_place(self._stored, stored)
+        shelves = [shelf for shelf in (self._stored, self._new) if shelf]
+        for shelf in shelves:
+            if original := shelf.find_identical(prepared.text_sha256):
+                return original.source, None
+        near, near_id, is_original = None, None, False
+        for shelf in shelves:
+            found = self._near_duplicates.find(
+                shelf.session,
+                shelf.collection_id,
+                prepared.document.text,
+                prepared.signature,
+                replaced=shelf.replaced,
+            )
+            if found and (near is None or found.is_original > is_original):
+                near, is_original = shelf.source_of(found.document_id), found.is_original
+                # The ids of the other shelf mean nothing in the new one.
+                near_id = found.document_id if shelf is self._new else None
+        self._put_new(prepared, near_duplicate_of=near_id)
+        return None, near
+
+    def _give_up_place(self, shelf: _Shelf, stored: StoredDocument) -> None:
+        """The stored document has other words by now; its oldest exact duplicate, if any, takes its place."""
+        shelf.replaced.add(stored.id)
+        promoted = find_by_source(self._new.session, self._new.collection_id, stored.source)
+        if promoted:
+            mark_deleted(self._new.session, promoted.id)
+        elif stored.duplicate_of is not None:
+            return
+        duplicates = duplicates_of(shelf.session, stored.duplicate_of or stored.id)
+        heir = next((duplicate for duplicate in duplicates if duplicate.id not in shelf.replaced), None)
+        if heir:
+            self._put_new(self._preparer.prepare(_as_read(get_document(shelf.session, heir.id))))
+
+    def _put_new(self, prepared: PreparedDocument, *, near_duplicate_of: int | None = None) -> None:
+        details = DocumentDetails(
+            file_sha256="",
+            text_sha256=prepared.text_sha256,
+            pipeline=self._preparer.pipeline,
+            signature=prepared.signature,
+            near_duplicate_of=near_duplicate_of,
+        )
+        session, collection_id, document = self._new.session, self._new.collection_id, prepared.document
+        before = find_by_source(session, collection_id, document.source)
+        if before:
+            new_version(session, before.id, document, details)
+        else:
+            insert_document(session, collection_id, document, details)
+
+
+def _as_read(stored: DocumentText) -> Document:
+    return Document(
+        source=stored.document.source,
+        file=stored.document.file,
+        title=stored.title,
+        media_type=stored.document.media_type,
+        text=stored.text,
+        sections=stored.sections,
+        metadata=stored.document.metadata,
+    )
+
+
+def _stored_shelf(session: Session, collection: str) -> _Shelf | None:
+    try:
+        return _Shelf(session, get_collection(session, collection).id)
+    except NotFound:
+        return None
 
 
 def preview(
@@ -98,12 +194,14 @@ def preview(
         InvalidInput: a path does not exist, or there is nothing to read.
     """
     started = time.perf_counter()
-    with database.read() as session:
-        try:
-            stored = get_collection(session, collection)
-        except NotFound:
-            stored = None
-        seen = _Preview(session, preparer, settings, stored)
+    with database.read() as session, scratch_database() as scratch, scratch.write() as scratch_session:
+        made = get_or_create_collection(scratch_session, collection, embedding_model=preparer.embedding_model)
+        seen = _Preview(
+            preparer,
+            settings,
+            stored=_stored_shelf(session, collection),
+            new=_Shelf(scratch_session, made.id),
+        )
         for path in find_files(paths, on_unreadable=lambda path, reason: seen.refuse(path.as_uri(), reason)):
             seen.read(path)
     counts = {name: seen.counts[name] for name in RunCounts.__dataclass_fields__}

@@ -27,7 +27,6 @@ from rag.store.documents import (
     find_identical,
     get_document,
     list_documents,
-    signatures,
     update_metadata,
 )
 from rag.store.runs import RunCounts, add_failure
@@ -78,10 +77,7 @@ class IngestionRun:
         self._tally = _Tally()
         self._pending: list[_Pending] = []
         self._num_files = self._num_files_done = 0
-        with database.read() as session:
-            near_duplicates = NearDuplicates(
-                signatures(session, collection.id), threshold=settings.near_duplicate_threshold
-            )
+        near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
         self._storer = DocumentStorer(preparer, near_duplicates, collection.id)
 
     def read_paths(self, paths: Sequence[Path], *, prune: bool) -> None:

@@ -25,6 +25,7 @@ from rag.store.documents import (
     update_metadata,
 )
 from rag.store.index_changes import lock_collection
+from rag.store.near_duplicates import current_text, near_duplicates_of, remove_bands
 from rag.store.passages import remove_passages, replace_passages
 
 OutcomeKind = Literal["added", "updated", "unchanged", "exact_duplicate"]
@@ -42,6 +43,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Repeated:
+    """The ids of the documents that a document repeats; at most one is set."""
+
+    exactly: int | None = None
+    nearly: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
     """What the caller of an ingestion says about its documents.
 
@@ -53,14 +62,14 @@ class Labels:
     deduplicate: bool = True
 
 
+def has_words(stored: StoredDocument | None, text_sha256: str) -> bool:
+    """Whether the document is there with the same words."""
+    return stored is not None and stored.deleted_at is None and stored.text_sha256 == text_sha256
+
+
 def is_current(stored: StoredDocument | None, *, text_sha256: str, pipeline: str) -> bool:
     """Whether the stored document has the same words, split the same way."""
-    return (
-        stored is not None
-        and stored.deleted_at is None
-        and stored.text_sha256 == text_sha256
-        and stored.pipeline == pipeline
-    )
+    return stored is not None and has_words(stored, text_sha256) and stored.pipeline == pipeline
 
 
 class DocumentStorer:
@@ -89,13 +98,15 @@ class DocumentStorer:
         stored = find_by_source(session, self._collection_id, document.source)
         if stored and is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
-        original = near = None
-        if labels.deduplicate:
-            original = find_identical(
-                session, self._collection_id, prepared.text_sha256, exclude_id=stored.id if stored else None
-            )
-        if labels.deduplicate and original is None:
-            near = self._near_duplicates.find(prepared.signature, other_than=stored.id if stored else None)
+        has_same_words = has_words(stored, prepared.text_sha256)
+        if stored and not has_same_words:
+            self._give_up_place(session, stored)
+        if not labels.deduplicate:
+            repeated = _Repeated()
+        elif stored and has_same_words:
+            repeated = _Repeated(exactly=stored.duplicate_of, nearly=stored.near_duplicate_of)
+        else:
+            repeated = self._find_repeated(session, prepared, exclude_id=stored.id if stored else None)
         details = DocumentDetails(
             file_sha256=file_sha256,
             text_sha256=prepared.text_sha256,
@@ -103,38 +114,33 @@ class DocumentStorer:
             origin=labels.origin,
             tags=labels.tags,
             signature=prepared.signature,
-            duplicate_of=original.id if original else None,
-            near_duplicate_of=near,
+            duplicate_of=repeated.exactly,
+            near_duplicate_of=repeated.nearly,
         )
         if stored:
             document_id, version = stored.id, new_version(session, stored.id, document, details)
         else:
             document_id, version = insert_document(session, self._collection_id, document, details), 1
         num_passages = 0
-        if original:
+        if repeated.exactly is not None:
             remove_passages(session, document_id, self._collection_id)
-            self._near_duplicates.put(document_id, None)
         else:
             num_passages = self._write_passages(session, document_id, version, prepared, passages)
-        if stored:
-            self._promote_duplicate(session, document_id)
-        kind: OutcomeKind = (
-            "exact_duplicate" if original else "updated" if stored and not stored.deleted_at else "added"
-        )
+        is_new = stored is None or stored.deleted_at is not None
         return Outcome(
             document_id=document_id,
-            kind=kind,
-            duplicate_of=original.id if original else None,
-            near_duplicate_of=near,
+            kind="exact_duplicate" if repeated.exactly is not None else "added" if is_new else "updated",
+            duplicate_of=repeated.exactly,
+            near_duplicate_of=repeated.nearly,
             num_passages=num_passages,
         )
 
     def remove(self, session: Session, document_id: int) -> None:
         """Take a document out of the collection; its oldest exact duplicate, if any, takes its place."""
         lock_collection(session, self._collection_id)
+        stored = get_document(session, document_id).document
         mark_deleted(session, document_id)
-        self._near_duplicates.put(document_id, None)
-        self._promote_duplicate(session, document_id)
+        self._give_up_place(session, stored)
 
     def _update_labels(
         self,
@@ -180,27 +186,56 @@ class DocumentStorer:
             passages.vectors,
             self._preparer.embedding_model,
         )
-        self._near_duplicates.put(document_id, prepared.signature)
         return len(passages.passages)
 
-    def _promote_duplicate(self, session: Session, original_id: int) -> None:
-        """Exact duplicates of a document that no longer has those words: the oldest becomes the original."""
-        duplicates = duplicates_of(session, original_id)
-        if not duplicates:
+    def _find_repeated(self, session: Session, prepared: PreparedDocument, *, exclude_id: int | None) -> _Repeated:
+        original = find_identical(session, self._collection_id, prepared.text_sha256, exclude_id=exclude_id)
+        if original:
+            return _Repeated(exactly=original.id)
+        near = self._near_duplicates.find(
+            session, self._collection_id, prepared.document.text, prepared.signature, document_id=exclude_id
+        )
+        return _Repeated(nearly=near.document_id if near else None)
+
+    def _give_up_place(self, session: Session, stored: StoredDocument) -> None:
+        """Nothing repeats a document any more once it is deleted or has other words.
+
+        Its oldest exact duplicate has the same words and takes its place. With no such heir, the documents that nearly
+        repeat it are looked at anew, as if they came one after the other.
+        """
+        remove_bands(session, stored.id)
+        near_duplicates = near_duplicates_of(session, stored.id)
+        duplicates = [document.id for document in duplicates_of(session, stored.id)]
+        if duplicates:
+            heir, *others = duplicates
+            self._promote(session, heir, near_duplicate_of=stored.near_duplicate_of)
+            for other in others:
+                set_duplicate_of(session, other, duplicate_of=heir, near_duplicate_of=None)
+            for document_id in near_duplicates:
+                set_duplicate_of(session, document_id, duplicate_of=None, near_duplicate_of=heir)
             return
-        heir, *others = duplicates
-        text = get_document(session, heir.id)
+        for document_id in near_duplicates:
+            remove_bands(session, document_id)
+        for document_id in near_duplicates:
+            text = current_text(session, document_id)
+            near = self._near_duplicates.find(
+                session, self._collection_id, text, signature_of(text), document_id=document_id
+            )
+            set_duplicate_of(
+                session, document_id, duplicate_of=None, near_duplicate_of=near.document_id if near else None
+            )
+
+    def _promote(self, session: Session, document_id: int, *, near_duplicate_of: int | None) -> None:
+        """Make an exact duplicate a document with passages of its own."""
+        set_duplicate_of(session, document_id, duplicate_of=None, near_duplicate_of=near_duplicate_of)
+        text = get_document(session, document_id)
         passages = self._preparer.passages([(text.title, text.text, text.sections)])[0]
-        set_duplicate_of(session, heir.id, duplicate_of=None, near_duplicate_of=None)
-        for other in others:
-            set_duplicate_of(session, other.id, duplicate_of=heir.id, near_duplicate_of=None)
         replace_passages(
             session,
-            heir.id,
+            document_id,
             self._collection_id,
             text.version,
             passages.passages,
             passages.vectors,
             self._preparer.embedding_model,
         )
-        self._near_duplicates.put(heir.id, signature_of(text.text))

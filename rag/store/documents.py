@@ -1,7 +1,7 @@
 """Documents and their versions. Text is only ever added: a new version stands beside the old ones."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -17,9 +17,8 @@ from rag.store.column_types import check_plain_text
 from rag.store.document_attributes import put_attributes
 from rag.store.filters import Filters, conditions
 from rag.store.index_changes import count_change, lock_collection
+from rag.store.near_duplicates import put_bands, put_bands_of_stored, remove_bands
 from rag.store.passages import announce_passages_again, remove_passages
-
-SIGNATURES_PER_FETCH = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,24 +176,6 @@ def list_documents(
     return _select(session, *wanted, limit=limit)
 
 
-def signatures(session: Session, collection_id: int) -> Iterator[tuple[int, bytes]]:
-    """The MinHash signatures of the documents that are neither deleted nor exact duplicates, by id, streamed."""
-    statement = (
-        select(tables.Document.id, tables.Document.signature)
-        .where(
-            tables.Document.collection_id == collection_id,
-            tables.Document.signature.is_not(None),
-            tables.Document.duplicate_of.is_(None),
-            tables.Document.deleted_at.is_(None),
-        )
-        .order_by(tables.Document.id)
-        .execution_options(yield_per=SIGNATURES_PER_FETCH)
-    )
-    for document_id, signature in session.execute(statement):
-        if signature is not None:
-            yield document_id, signature
-
-
 def insert_document(session: Session, collection_id: int, document: Document, details: DocumentDetails) -> int:
     """Store a document of a new source as version 1, and return its id. Its passages come by ``replace_passages``.
 
@@ -217,6 +198,8 @@ def insert_document(session: Session, collection_id: int, document: Document, de
     count_change(session, collection_id)
     _put_searched(session, row.id, document, details)
     _insert_version(session, row.id, 1, document, text_sha256=details.text_sha256, now=now)
+    if details.signature is not None and details.duplicate_of is None:
+        put_bands(session, collection_id, row.id, details.signature)
     return row.id
 
 
@@ -231,9 +214,11 @@ def new_version(session: Session, document_id: int, document: Document, details:
     """
     version = _locked(session, document_id).version + 1
     now = datetime.now(UTC)
+    remove_bands(session, document_id)
     _update(session, document_id, {**_values(document, details), "version": version, "deleted_at": None}, now=now)
     _put_searched(session, document_id, document, details)
     _insert_version(session, document_id, version, document, text_sha256=details.text_sha256, now=now)
+    put_bands_of_stored(session, document_id)
     return version
 
 
@@ -289,12 +274,14 @@ def set_duplicate_of(
         NotFound: there is no such document.
     """
     _locked(session, document_id)
+    remove_bands(session, document_id)
     _update(
         session,
         document_id,
         {"duplicate_of": duplicate_of, "near_duplicate_of": near_duplicate_of},
         now=datetime.now(UTC),
     )
+    put_bands_of_stored(session, document_id)
 
 
 def mark_deleted(session: Session, document_id: int) -> None:
@@ -307,6 +294,7 @@ def mark_deleted(session: Session, document_id: int) -> None:
     """
     stored = _locked(session, document_id)
     remove_passages(session, document_id, stored.collection_id)
+    remove_bands(session, document_id)
     if stored.deleted_at is None:
         now = datetime.now(UTC)
         _update(session, document_id, {"deleted_at": now}, now=now)

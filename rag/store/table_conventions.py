@@ -12,6 +12,9 @@ Id = Annotated[int, mapped_column(primary_key=True)]
 
 NEVER_REUSE_IDS = {"sqlite_autoincrement": True}
 
+WITHOUT_ROWID = {"sqlite_with_rowid": False}
+"""For a table that is all key: SQLite then keeps it once, in the order of the key."""
+
 
 class Base(DeclarativeBase):
     """Types and constraint names that all tables share; names are explicit so that migrations can refer to them."""

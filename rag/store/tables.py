@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from rag.store.table_conventions import NEVER_REUSE_IDS, Id
+from rag.store.table_conventions import NEVER_REUSE_IDS, WITHOUT_ROWID, Id
 from rag.store.table_conventions import Base as Base  # those who compare the tables with a database find it here
 
 RANGE = "start_char >= 0 AND end_char > start_char"
@@ -116,6 +116,17 @@ class DocumentVersion(Base):
     sections: Mapped[list[dict[str, Any]]]
     text_sha256: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class NearDuplicateBand(Base):
+    """A piece of the MinHash signature of a document that others may repeat; see ``rag.store.near_duplicates``."""
+
+    __tablename__ = "near_duplicate_bands"
+    __table_args__ = WITHOUT_ROWID
+
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
+    band_hash: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
 
 
 class Passage(Base):

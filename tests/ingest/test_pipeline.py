@@ -187,6 +187,24 @@ def test_dry_run_says_what_a_run_does_and_writes_nothing(local: Rag, folder: Pat
     assert _counts(again) == _counts(local.ingest(folder))
 
 
+def test_dry_run_compares_with_what_the_run_itself_would_change(local: Rag, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name, words in {"a": WORDS, "b": f"{WORDS} Then.", "c": WORDS, "d": "Whales are mammals."}.items():
+        (folder / f"{name}.txt").write_text(words)
+    local.ingest(folder)
+    (folder / "a.txt").write_text("Penguins are birds. They swim.")
+    (folder / "b.txt").write_text(f"{WORDS} Later.")
+    (folder / "d.txt").write_text(f"{WORDS} Then.")
+    (folder / "e.txt").write_text("Penguins are birds. They   swim.")
+    (folder / "f.txt").write_text(WORDS)
+    preview, report = local.ingest(folder, dry_run=True), local.ingest(folder)
+    assert _counts(preview) == _counts(report) == (0, 3, 1, 2, 2, 0, 0)
+    assert preview.exact_duplicates == report.exact_duplicates
+    assert preview.near_duplicates == report.near_duplicates
+    assert [(_name(p.source), _name(p.of)) for p in report.near_duplicates] == [("b.txt", "c.txt"), ("d.txt", "c.txt")]
+
+
 def test_rows_that_left_a_file_leave_the_collection(local: Rag, tmp_path: Path) -> None:
     path = tmp_path / "notes.jsonl"
     rows = [{"title": f"Note {i}", "text": f"Note number {i} speaks of topic{i}."} for i in range(3)]

@@ -16,7 +16,6 @@ from rag.store.documents import (
     mark_deleted,
     new_version,
     set_duplicate_of,
-    signatures,
     update_metadata,
 )
 from rag.store.index_changes import changes_after, last_change_id
@@ -156,17 +155,6 @@ def test_documents_of_one_file_are_found_together(library: Any) -> None:
     library.add("other")
     with library.database.read() as session:
         assert [stored.id for stored in documents_of_file(session, library.collection_id, "records.jsonl")] == ids
-
-
-def test_signatures_are_those_of_living_originals(library: Any) -> None:
-    first = library.add("a", signature=b"first")
-    library.add("b", signature=b"copy", duplicate_of=first)
-    library.add("c")
-    gone, last = library.add("d", signature=b"gone"), library.add("e", signature=b"last", near_duplicate_of=first)
-    with library.database.write() as session:
-        mark_deleted(session, gone)
-    with library.database.read() as session:
-        assert list(signatures(session, library.collection_id)) == [(first, b"first"), (last, b"last")]
 
 
 @pytest.mark.parametrize(

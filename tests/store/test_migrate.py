@@ -6,15 +6,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
 from rag.errors import InvalidInput, StoreUnavailable
+from rag.records import Document
 from rag.store import migrate
 from rag.store.answer_review import ANSWER_REVIEW
 from rag.store.collections import get_or_create_collection
-from rag.store.database import Database
+from rag.store.database import Database, Session
+from rag.store.documents import DocumentDetails, insert_document, mark_deleted
 from rag.store.tables import Base
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +59,35 @@ def test_each_step_can_be_undone_with_rows_in_the_tables(database: Database) -> 
     migrate.upgrade(database)
     with database.read() as session:
         assert session.scalar(text("SELECT name FROM collections")) == "kept"
+
+
+def test_bands_of_documents_that_are_there_are_made(database: Database) -> None:
+    with database.write() as session:
+        collection_id = get_or_create_collection(session, "kept", embedding_model="model").id
+        ids = [
+            _insert_document(session, collection_id, "a", signature=bytes(range(128)) * 4),
+            _insert_document(session, collection_id, "b", signature=bytes(reversed(range(128))) * 4),
+            _insert_document(session, collection_id, "short", signature=None),
+            _insert_document(session, collection_id, "deleted", signature=bytes(512)),
+        ]
+        mark_deleted(session, ids[-1])
+        _insert_document(session, collection_id, "copy", signature=bytes(range(128)) * 4, duplicate_of=ids[0])
+    rows = text("SELECT * FROM near_duplicate_bands ORDER BY document_id, band_hash")
+    with database.read() as session:
+        before = [tuple(row) for row in session.execute(rows)]
+    assert sorted({document_id for *_, document_id in before}) == ids[:2]
+    migrate.downgrade(database, "0004")
+    migrate.upgrade(database)
+    with database.read() as session:
+        assert [tuple(row) for row in session.execute(rows)] == before
+
+
+def _insert_document(session: Session, collection_id: int, source: str, **details: Any) -> int:
+    document = Document(
+        source=source, file=source, title="", media_type="text/plain", text=source, sections=(), metadata={}
+    )
+    more = DocumentDetails(file_sha256="", text_sha256=source, pipeline="1", **details)
+    return insert_document(session, collection_id, document, more)
 
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:
