@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import faiss
 import torch
@@ -166,6 +166,19 @@ class Rag:
         )
         if not dry_run:
             self.save_index(collection)
+        return report
+
+    def import_documents(
+        self,
+        lines: BinaryIO,
+        *,
+        uri: str,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Store exported documents again, then save the index. See ``Ingester.import_documents``."""
+        report = self.ingester.import_documents(lines, uri=uri, collection=collection, on_progress=on_progress)
+        self.save_index(collection)
         return report
 
     def save_index(self, collection: str) -> None:

@@ -172,6 +172,7 @@ def _hit(row: PassageRow, scores: HitScores) -> Hit:
         document_version=row.document_version,
         title=row.title,
         source=row.source,
+        origin=row.origin,
         headings=row.headings,
         page=row.page,
         row=row.row,
@@ -196,5 +197,5 @@ def _fold(hits: dict[tuple[int, str], Hit], hit: Hit, *, full: bool) -> None:
         if not full:
             hits[key] = hit
     elif first.document_id != hit.document_id:
-        here = DocumentReference(document_id=hit.document_id, title=hit.title, source=hit.source)
+        here = DocumentReference(document_id=hit.document_id, title=hit.title, source=hit.source, origin=hit.origin)
         hits[key] = replace(first, also_in=(*first.also_in, here, *hit.also_in))

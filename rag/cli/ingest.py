@@ -1,7 +1,7 @@
 """``rag ingest``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from rag.api.name_values import parse_name_values
 from rag.cli.output import Counter, print_json, print_table
 from rag.cli.state import settings_of
 from rag.cli.wording import short_source
+
+if TYPE_CHECKING:
+    from rag.ingest.report import IngestionReport
 
 REFUSED = 3
 
@@ -28,7 +31,6 @@ def ingest(
     Unchanged files are skipped, changed ones replace their passages. A file that cannot be read is reported and does
     not stop the run; the exit status is then 3.
     """
-    from rag.api.ingestion_schemas import IngestionReportResponse
     from rag.assemble import Rag
     from rag.errors import InvalidInput
 
@@ -49,24 +51,36 @@ def ingest(
                 current=f"{progress.num_passages} passages · {progress.current}",
             ),
         )
+    finish(report, what="dry run" if dry_run else "documents", as_json=as_json)
+
+
+def finish(report: "IngestionReport", *, what: str, as_json: bool) -> None:
+    """Print what became of a run, and exit with status 3 where something was refused."""
+    from rag.api.ingestion_schemas import IngestionReportResponse
+
     if as_json:
         print_json(IngestionReportResponse.from_record(report).model_dump(mode="json"))
     else:
-        rows: list[list[str]] = [
-            ["added", str(report.num_added)],
-            ["updated", str(report.num_updated)],
-            ["unchanged", str(report.num_unchanged)],
-            ["exact duplicates", str(report.num_exact_duplicates)],
-            *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.exact_duplicates),
-            ["near duplicates", str(report.num_near_duplicates)],
-            *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.near_duplicates),
-            ["refused", str(report.num_refused)],
-            *([f"  {short_source(refused.source)}", refused.reason] for refused in report.refused),
-            ["removed", str(report.num_removed)],
-            ["passages", str(report.num_passages)],
-            ["passages/s", f"{report.passages_per_second:.1f}"],
-            ["seconds", f"{report.seconds:.1f}"],
-        ]
-        print_table(["dry run" if dry_run else "documents", ""], rows)
+        print_table([what, ""], _rows(report))
     if report.num_refused:
         raise typer.Exit(REFUSED)
+
+
+def _rows(report: "IngestionReport") -> list[list[str]]:
+    return [
+        ["added", str(report.num_added)],
+        ["updated", str(report.num_updated)],
+        ["unchanged", str(report.num_unchanged)],
+        ["exact duplicates", str(report.num_exact_duplicates)],
+        *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.exact_duplicates),
+        ["near duplicates", str(report.num_near_duplicates)],
+        *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.near_duplicates),
+        ["refused", str(report.num_refused)],
+        *([f"  {short_source(refused.source)}", refused.reason] for refused in report.refused),
+        ["removed", str(report.num_removed)],
+        ["real", str(report.num_real)],
+        ["synthetic", str(report.num_synthetic)],
+        ["passages", str(report.num_passages)],
+        ["passages/s", f"{report.passages_per_second:.1f}"],
+        ["seconds", f"{report.seconds:.1f}"],
+    ]

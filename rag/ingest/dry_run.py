@@ -13,6 +13,7 @@ from rag.ingest.preparation import PreparedDocument, Preparer
 from rag.ingest.readers.registry import read_file
 from rag.ingest.report import IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import is_current
+from rag.records import Origin
 from rag.store.collections import Collection, get_collection
 from rag.store.database import Database, Session
 from rag.store.documents import documents_of_file, find_by_source, find_identical, get_document, signatures
@@ -91,8 +92,9 @@ def preview(
     paths: Sequence[Path],
     *,
     collection: str,
+    origin: Origin,
 ) -> IngestionReport:
-    """Read all files and say what an ingestion would do with them.
+    """Read all files and say what an ingestion would do with them, as documents of that origin.
 
     Raises:
         InvalidInput: a path does not exist, or there is nothing to read.
@@ -107,10 +109,13 @@ def preview(
         for path in find_files(paths, on_unreadable=lambda path, reason: seen.refuse(path.as_uri(), reason)):
             seen.read(path)
     counts = {name: seen.counts[name] for name in RunCounts.__dataclass_fields__}
+    kept = sum(counts[name] for name in ("num_added", "num_updated", "num_unchanged", "num_exact_duplicates"))
     return IngestionReport(
         run_id=None,
         collection=collection,
         **counts,
+        num_real=kept if origin == "real" else 0,
+        num_synthetic=kept if origin == "synthetic" else 0,
         exact_duplicates=tuple(seen.exact_duplicates),
         near_duplicates=tuple(seen.near_duplicates),
         refused=tuple(seen.refused),

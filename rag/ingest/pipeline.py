@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, RagError, UnreadableDocument
@@ -57,7 +57,9 @@ class Ingester:
             StoreUnavailable: the database cannot be written. What was committed before stays.
         """
         if dry_run:
-            return preview(self._database, self._preparer, self._settings, paths, collection=collection)
+            return preview(
+                self._database, self._preparer, self._settings, paths, collection=collection, origin=labels.origin
+            )
         started = time.perf_counter()
         with self._run(collection, [str(path) for path in paths], labels, on_progress) as run:
             run.read_paths(paths, prune=prune)
@@ -91,6 +93,23 @@ class Ingester:
         started = time.perf_counter()
         with self._run(collection, [file], labels, on_progress) as run:
             run.read_documents(file, file_sha256, documents)
+        return run.report(seconds=time.perf_counter() - started)
+
+    def import_documents(
+        self, lines: BinaryIO, *, uri: str, collection: str, on_progress: OnProgress = silent
+    ) -> IngestionReport:
+        """Store the documents of an export again (see ``rag.ingest.document_lines``); nothing is ever removed.
+
+        Each document keeps its own source, file, hashes, title, tags, metadata and origin, and a new one its version's
+        number. ``uri`` says in reports where ``lines`` come from.
+
+        Raises:
+            InvalidInput: the collection has another model. A line that cannot be taken is refused in the report.
+            StoreUnavailable: the database cannot be written. What was committed before stays.
+        """
+        started = time.perf_counter()
+        with self._run(collection, [uri], Labels(tags={}), on_progress) as run:
+            run.read_lines(lines, uri=uri)
         return run.report(seconds=time.perf_counter() - started)
 
     def remove(self, document_id: int) -> None:

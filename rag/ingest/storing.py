@@ -9,7 +9,7 @@ from typing import Literal
 
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
 from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
-from rag.records import Origin
+from rag.records import Document, Origin
 from rag.store.database import Session
 from rag.store.documents import (
     DocumentDetails,
@@ -53,6 +53,19 @@ class Labels:
     deduplicate: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledDocument:
+    """A document on its way into a collection, with all that was not read from its words.
+
+    ``file_sha256`` is the hash of its file. ``min_version`` is the number that its words get at least.
+    """
+
+    document: Document
+    file_sha256: str
+    labels: Labels
+    min_version: int = 1
+
+
 def is_current(stored: StoredDocument | None, *, text_sha256: str, pipeline: str) -> bool:
     """Whether the stored document has the same words, split the same way."""
     return (
@@ -79,6 +92,7 @@ class DocumentStorer:
         *,
         file_sha256: str,
         labels: Labels,
+        min_version: int = 1,
     ) -> Outcome:
         """Add a document, or a new version of it, or note that nothing changed.
 
@@ -105,11 +119,12 @@ class DocumentStorer:
             signature=prepared.signature,
             duplicate_of=original.id if original else None,
             near_duplicate_of=near,
+            min_version=min_version,
         )
         if stored:
             document_id, version = stored.id, new_version(session, stored.id, document, details)
         else:
-            document_id, version = insert_document(session, self._collection_id, document, details), 1
+            document_id, version = insert_document(session, self._collection_id, document, details), min_version
         num_passages = 0
         if original:
             remove_passages(session, document_id, self._collection_id)

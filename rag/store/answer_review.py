@@ -10,12 +10,17 @@ from sqlalchemy import Boolean, ColumnElement, Double, column, or_, select, tabl
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput
+from rag.records import Origin
 from rag.store.column_types import BigInt, PlainText, UtcDateTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRow:
-    """One answer, flat. Rating, comment and corrected answer are those of the last feedback, None without any."""
+    """One answer, flat. Rating, comment and corrected answer are those of the last feedback, None without any.
+
+    ``dataset`` names the version of the collection that it saw. Quote, source, title and origin are those of the first
+    citation.
+    """
 
     answer_id: int
     created_at: datetime
@@ -37,6 +42,10 @@ class ReviewRow:
     corrected_answer: str | None
     model: str
     total_ms: float | None
+    dataset: str | None
+    first_origin: Origin | None
+    num_synthetic_citations: int
+    num_synthetic_passages: int
 
 
 ANSWER_REVIEW = table(
@@ -61,6 +70,10 @@ ANSWER_REVIEW = table(
     column("corrected_answer", PlainText()),
     column("model", PlainText()),
     column("total_ms", Double()),
+    column("dataset", PlainText()),
+    column("first_origin", PlainText()),
+    column("num_synthetic_citations", BigInt),
+    column("num_synthetic_passages", BigInt),
 )
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
+from rag.api.collection_schemas import CollectionListResponse, CollectionResponse
 from rag.api.problems import problems
-from rag.api.schemas import CollectionListResponse, CollectionResponse
 from rag.api.service import Service
 from rag.store.collections import list_collections
 
