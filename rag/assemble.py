@@ -21,10 +21,10 @@ from rag.generators.prompted_generator import PromptedGenerator
 from rag.generators.reader_generator import ReaderGenerator
 from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_model_loading
 from rag.index.index_set import IndexSet
+from rag.ingest.labels import Labels
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
 from rag.ingest.report import IngestionReport
-from rag.ingest.storing import Labels
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode

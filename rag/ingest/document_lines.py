@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rag.errors import InvalidInput
-from rag.ingest.storing import LabelledDocument, Labels
+from rag.ingest.labels import LabelledDocument, Labels
 from rag.records import Document, Origin, Section
 from rag.store.column_types import check_plain_text
 from rag.store.document_texts import CurrentDocument

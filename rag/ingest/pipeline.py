@@ -9,10 +9,10 @@ from typing import BinaryIO, Literal
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, RagError, UnreadableDocument
 from rag.ingest.dry_run import preview
+from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
-from rag.ingest.storing import Labels
 from rag.records import Document
 from rag.store.collections import Collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database

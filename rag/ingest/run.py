@@ -14,11 +14,12 @@ from rag.config import Settings
 from rag.errors import InvalidInput
 from rag.ingest.document_lines import read_lines
 from rag.ingest.files import bytes_sha256, file_sha256, find_files
+from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
 from rag.ingest.readers.registry import read_bytes, read_file
 from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, SourceReason
-from rag.ingest.storing import DocumentStorer, LabelledDocument, Labels, Outcome, is_current
+from rag.ingest.storing import DocumentStorer, Outcome, is_current
 from rag.records import Document, Origin
 from rag.store.collections import Collection
 from rag.store.database import Database, Session

@@ -3,13 +3,12 @@
 All decisions are made here, under the collection's lock, so that two runs at once cannot store a document twice.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
 from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
-from rag.records import Document, Origin
 from rag.store.database import Session
 from rag.store.documents import (
     DocumentDetails,
@@ -39,31 +38,6 @@ class Outcome:
     duplicate_of: int | None = None
     near_duplicate_of: int | None = None
     num_passages: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What the caller of an ingestion says about its documents.
-
-    ``deduplicate`` False keeps every document apart: an evaluation must find each of its paragraphs.
-    """
-
-    origin: Origin = "real"
-    tags: Mapping[str, str]
-    deduplicate: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledDocument:
-    """A document on its way into a collection, with all that was not read from its words.
-
-    ``file_sha256`` is the hash of its file. ``min_version`` is the number that its words get at least.
-    """
-
-    document: Document
-    file_sha256: str
-    labels: Labels
-    min_version: int = 1
 
 
 def is_current(stored: StoredDocument | None, *, text_sha256: str, pipeline: str) -> bool:

@@ -13,8 +13,8 @@ from rag.config import Settings
 from rag.errors import InvalidInput
 from rag.ingest import document_lines
 from rag.ingest.document_lines import read_lines, to_line
+from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.report import IngestionReport
-from rag.ingest.storing import LabelledDocument, Labels
 from rag.records import Document, Section
 from rag.store.collections import get_collection
 from rag.store.document_texts import iter_current_documents

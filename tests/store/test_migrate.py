@@ -5,10 +5,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, column, create_engine, inspect, make_url, select, table, text
+from sqlalchemy import Engine, MetaData, Table, create_engine, inspect, make_url, text
 
 from rag.errors import InvalidInput, StoreUnavailable
 from rag.store import migrate
@@ -19,7 +20,7 @@ from rag.store.datasets import create_dataset
 from rag.store.tables import Base
 
 ROOT = Path(__file__).parents[2]
-MOMENT = "2025-01-01 00:00:00.000000"
+MOMENT = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -64,11 +65,9 @@ def test_logged_passages_and_citations_get_the_origin_of_their_documents(databas
     migrate.downgrade(database, "0004")
     _store_answer(database)
     migrate.upgrade(database)
-    for name in ("answer_passages", "citations"):
+    for table in ("answer_passages", "citations"):
         with database.read() as session:
-            found = dict(
-                session.execute(select(column("document_id"), column("origin")).select_from(table(name))).all()
-            )
+            found = dict(session.execute(text(f"SELECT document_id, origin FROM {table}")).all())  # noqa: S608
         assert found == {1: "real", 2: "synthetic", 3: "real"}  # 3 is gone
     with database.read() as session:
         assert session.execute(
@@ -210,22 +209,22 @@ def test_alembic_command_works_with_the_settings(tmp_path: Path) -> None:
 
 def _store_answer(database: Database) -> None:
     """As revision 0004 has it: a real and a synthetic document, and an answer that cites these and one that is gone."""
-    stored = {"tags": "{}", "metadata": "{}", "version": 1, "text_sha256": "x", "pipeline": "1"}
+    stored = {"tags": {}, "metadata": {}, "version": 1, "text_sha256": "x", "pipeline": "1"}
     stored |= {"file": "f", "file_sha256": "x", "title": "T", "media_type": "text/plain", "updated_at": MOMENT}
     cited = {"answer_id": 1, "passage_id": 1, "document_version": 1, "title": "T", "source": "s", "start_char": 0}
     with database.write() as session:
 
-        def store(name: str, **values: object) -> None:
-            session.execute(table(name, *map(column, values)).insert().values(**values))
+        def store(table: str, /, **values: object) -> None:
+            session.execute(Table(table, MetaData(), autoload_with=session.connection()).insert().values(**values))
 
         store("collections", id=1, name="c", embedding_model="m", created_at=MOMENT)
         for number, origin in ((1, "real"), (2, "synthetic")):
             source = f"s{number}"
             store("documents", id=number, collection_id=1, source=source, origin=origin, created_at=MOMENT, **stored)
-        asked = {"question": "q", "answer": "a", "abstained": False, "confidence": 1.0, "settings": "{}"}
+        asked = {"question": "q", "answer": "a", "abstained": False, "confidence": 1.0, "settings": {}}
         made = {"model": "m", "embedding_model": "m", "index_change_id": 0, "created_at": MOMENT}
         store("answers", id=1, collection_id=1, **asked, **made)
         for number in (1, 2, 3):
-            shown = {"headings": "[]", "text": "t", "also_in": "[]"}
+            shown = {"headings": [], "text": "t", "also_in": []}
             store("answer_passages", rank=number, document_id=number, end_char=1, **cited, **shown)
             store("citations", ordinal=number, document_id=number, end_char=1, quote="q", **cited)

@@ -10,7 +10,7 @@ from rag.api.problems import problems
 from rag.api.schemas import FILTERS, DocumentListResponse, DocumentResponse, DocumentTextResponse, UploadResponse
 from rag.api.service import Service
 from rag.errors import InvalidInput, LimitExceeded
-from rag.ingest.storing import Labels
+from rag.ingest.labels import Labels
 from rag.records import Origin
 from rag.store.collections import get_collection, get_collection_by_id
 from rag.store.documents import get_document, list_documents
