@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import faiss
 import torch
@@ -22,11 +22,11 @@ from rag.generators.reader_generator import ReaderGenerator
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
+from rag.ingest.labels import Labels
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
-from rag.ingest.storing import Labels
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -157,6 +157,7 @@ class Rag:
         collection: str = DEFAULT_COLLECTION,
         tags: Mapping[str, str] | None = None,
         origin: Origin = "real",
+        access_labels: Sequence[str] | None = None,
         prune: bool = False,
         dry_run: bool = False,
         on_progress: OnProgress = silent,
@@ -165,7 +166,11 @@ class Rag:
         report = self.ingester.ingest(
             [Path(path) for path in paths],
             collection=collection,
-            labels=Labels(tags=tags or {}, origin=origin),
+            labels=Labels(
+                tags=tags or {},
+                origin=origin,
+                access_labels=None if access_labels is None else tuple(access_labels),
+            ),
             prune=prune,
             dry_run=dry_run,
             on_progress=on_progress,
@@ -178,6 +183,19 @@ class Rag:
         """The collection of that name. Raises NotFound where there is none."""
         with self.database.read() as session:
             return get_collection(session, name)
+
+    def import_documents(
+        self,
+        lines: BinaryIO,
+        *,
+        uri: str,
+        collection: str = DEFAULT_COLLECTION,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Store exported documents again, then save the index. See ``Ingester.import_documents``."""
+        report = self.ingester.import_documents(lines, uri=uri, collection=collection, on_progress=on_progress)
+        self.save_index(collection)
+        return report
 
     def save_index(self, collection: str) -> None:
         """Bring a collection's index level with SQL and write a snapshot of it."""

@@ -4,6 +4,7 @@ RagError
 ├── InvalidInput            the caller's input is wrong (HTTP 422)
 │   ├── LimitExceeded       the input crosses a limit; the message names the setting (HTTP 413 or 422)
 │   └── UnreadableDocument  a file or a payload that cannot be turned into text (HTTP 422)
+├── NotAllowed              the caller may not do this (HTTP 403)
 ├── NotFound                a named thing does not exist (HTTP 404)
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
@@ -32,6 +33,10 @@ class LimitExceeded(InvalidInput):
 
 class UnreadableDocument(InvalidInput):
     """A file or a payload cannot be turned into text."""
+
+
+class NotAllowed(RagError):
+    """The caller may not do this."""
 
 
 class NotFound(RagError):

@@ -90,11 +90,12 @@ class HitScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentReference:
-    """Where the same words stand as well."""
+    """Where the same words stand as well. ``origin`` is None in answers that were logged before it was."""
 
     document_id: int
     title: str
     source: str
+    origin: Origin | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,7 @@ class Hit:
     document_version: int
     title: str
     source: str
+    origin: Origin
     headings: tuple[str, ...]
     page: int | None
     row: int | None
@@ -133,6 +135,7 @@ class Citation:
     document_version: int
     title: str
     source: str
+    origin: Origin
     page: int | None
     row: int | None
     start: int

@@ -192,6 +192,7 @@ def _hit(row: PassageRow, scores: HitScores) -> Hit:
         document_version=row.document_version,
         title=row.title,
         source=row.source,
+        origin=row.origin,
         headings=row.headings,
         page=row.page,
         row=row.row,
@@ -221,7 +222,9 @@ class _Folded:
             first = self.hits[place]
             if _are_near(first, hit):
                 if first.document_id != hit.document_id:
-                    here = DocumentReference(document_id=hit.document_id, title=hit.title, source=hit.source)
+                    here = DocumentReference(
+                        document_id=hit.document_id, title=hit.title, source=hit.source, origin=hit.origin
+                    )
                     self.hits[place] = replace(first, also_in=(*first.also_in, here, *hit.also_in))
                 return
         if not full:

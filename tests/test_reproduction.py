@@ -11,7 +11,7 @@ from rag.answerer import AskOptions
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import NotFound
-from rag.ingest.storing import Labels
+from rag.ingest.labels import Labels
 from rag.records import Document, Section
 
 TOWNS = [

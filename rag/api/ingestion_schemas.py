@@ -30,6 +30,8 @@ class IngestionReportResponse(RecordResponse):
     num_refused: int
     num_removed: int
     num_passages: int
+    num_real: int
+    num_synthetic: int
     exact_duplicates: list[SourcePairResponse]
     near_duplicates: list[SourcePairResponse]
     refused: list[SourceReasonResponse]

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from rag.records import ConfidenceKind, Origin, SearchMode
 from rag.store.answers import LoggedAnswer
-from rag.store.collections import CollectionSize
 from rag.store.documents import DocumentText, StoredDocument
 
 FILTERS = (
@@ -109,6 +108,7 @@ class CitationResponse(RecordResponse):
     passage_id: int
     title: str
     source: str
+    origin: Origin
     page: int | None
     row: int | None
     start: int
@@ -131,6 +131,7 @@ class DocumentReferenceResponse(RecordResponse):
     document_id: int
     title: str
     source: str
+    origin: Origin | None = Field(description="Null in answers that were logged before it was.")
 
 
 class HitResponse(RecordResponse):
@@ -141,6 +142,7 @@ class HitResponse(RecordResponse):
     document_version: int
     title: str
     source: str
+    origin: Origin
     headings: list[str]
     page: int | None
     row: int | None
@@ -226,6 +228,8 @@ class LoggedAnswerResponse(AnswerResponse):
     embedding_model: str
     index_change_id: int = Field(description="The last index change that the search saw.")
     settings: dict[str, Any] = Field(description="What shaped the answer.")
+    dataset_id: int | None = Field(description="The newest dataset, if it was just what the collection then held.")
+    dataset: str | None = Field(description="Its name.")
     evaluation_run_id: int | None
     all_scores: list[ScoreResponse]
     feedback: list[FeedbackResponse]
@@ -241,6 +245,8 @@ class LoggedAnswerResponse(AnswerResponse):
             embedding_model=record.embedding_model,
             index_change_id=record.index_change_id,
             settings=dict(record.settings),
+            dataset_id=record.dataset_id,
+            dataset=record.dataset,
             evaluation_run_id=record.evaluation_run_id,
             all_scores=[ScoreResponse.from_record(score) for score in record.scores],
             feedback=[FeedbackResponse.from_record(feedback) for feedback in record.feedback],
@@ -270,6 +276,10 @@ class AnswerSummary(RecordResponse):
     corrected_answer: str | None
     model: str
     total_ms: float | None
+    dataset: str | None
+    first_origin: Origin | None
+    num_synthetic_citations: int
+    num_synthetic_passages: int
 
 
 class AnswerListResponse(Response):
@@ -277,33 +287,6 @@ class AnswerListResponse(Response):
 
     answers: list[AnswerSummary]
     next_before_id: int | None
-
-
-class CollectionResponse(Response):
-    """A named body of documents, with what it holds now."""
-
-    name: str
-    embedding_model: str
-    num_documents: int
-    num_passages: int
-    created_at: datetime
-
-    @classmethod
-    def from_record(cls, size: CollectionSize) -> Self:
-        """The collection as it goes over the wire."""
-        return cls(
-            name=size.collection.name,
-            embedding_model=size.collection.embedding_model,
-            num_documents=size.num_documents,
-            num_passages=size.num_passages,
-            created_at=size.collection.created_at,
-        )
-
-
-class CollectionListResponse(Response):
-    """All collections, by name."""
-
-    collections: list[CollectionResponse]
 
 
 class DocumentResponse(Response):

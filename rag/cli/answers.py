@@ -11,6 +11,7 @@ from rag.cli.ask import print_answer
 from rag.cli.explaining import print_explanation
 from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
 from rag.cli.state import open_database, settings_of
+from rag.cli.wording import synthetic
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -97,9 +98,11 @@ def show(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = Fals
     print_answer(logged.answer)
     for hit in logged.answer.passages:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in asdict(hit.scores).items() if value is not None)
-        out.print(plain(f"  passage {hit.passage_id} of {hit.title}: {scores}"))
+        out.print(plain(f"  passage {hit.passage_id} of {hit.title}{synthetic(hit.origin, before=' ')}: {scores}"))
     for name, value in logged.answer.scores.items():
         out.print(plain(f"  {name}: {value:.3f}"))
+    if logged.dataset is not None:
+        out.print(plain(f"  asked of dataset {logged.dataset} of {logged.answer.collection}"))
     for given in logged.feedback:
         words = " · ".join(part for part in (given.comment, given.corrected_answer) if part)
         out.print(plain(f"  rated {'up' if given.rating > 0 else 'down'} {words}".rstrip()))

@@ -12,7 +12,7 @@ from rag.cli.explaining import print_explanation
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import console, plain, print_json, require_folder_of, write_file
 from rag.cli.state import settings_of
-from rag.cli.wording import confidence, place, quote_in_sentence, short_source
+from rag.cli.wording import confidence, place, quote_in_sentence, short_source, synthetic
 from rag.records import Answer
 
 NUM_CLOSEST = 3
@@ -70,14 +70,15 @@ def print_answer(answer: Answer) -> None:
         if answer.passages:
             out.print("The closest passages:")
         for hit in answer.passages[:NUM_CLOSEST]:
-            out.print(plain(f"  {hit.title} {place(hit)}".rstrip() + f": {' '.join(hit.text.split())[:160]}"))
+            where = " ".join(part for part in (hit.title, place(hit), synthetic(hit.origin)) if part)
+            out.print(plain(f"  {where}: {' '.join(hit.text.split())[:160]}"))
     else:
         out.print(plain(answer.answer, "bold"), Text(f"({confidence(answer)})"))
         for start, end in answer.unsupported:
             out.print(plain(f"  no passage says: {answer.answer[start:end]}"))
         for number, citation in enumerate(answer.citations, start=1):
             where = ", ".join(part for part in (citation.title, place(citation), short_source(citation.source)) if part)
-            out.print(plain(f"  [{number}] {where}"))
+            out.print(plain(f"  [{number}] {where}{synthetic(citation.origin, before=' ')}"))
             quoted = quote_in_sentence(citation, answer.passages, styled=out.is_terminal)
             out.print(Text.assemble("      ", quoted))
     out.print(Text(f"answer {answer.id} · {answer.timings_ms['total']:.0f} ms · {answer.model}", style="dim"))

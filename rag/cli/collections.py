@@ -15,7 +15,7 @@ def list_all(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """All collections with what they hold."""
-    from rag.api.schemas import CollectionListResponse, CollectionResponse
+    from rag.api.collection_schemas import CollectionListResponse, CollectionResponse
     from rag.store.collections import list_collections
 
     with open_database(context) as database, database.read() as session:
@@ -27,6 +27,10 @@ def list_all(
         note("There is no collection yet; `rag ingest PATH` makes one.")
     else:
         print_table(
-            ["collection", "embedding model", "documents", "passages"],
-            [[s.collection.name, s.collection.embedding_model, s.num_documents, s.num_passages] for s in sizes],
+            ["collection", "embedding model", "documents", "real", "synthetic", "passages"],
+            [
+                [s.collection.name, s.collection.embedding_model]
+                + [s.num_documents, s.num_real, s.num_synthetic, s.num_passages]
+                for s in sizes
+            ],
         )

@@ -1,17 +1,23 @@
 """``rag documents``."""
 
-from typing import Annotated
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
 
 import typer
 
 from rag.api.name_values import parse_filters
+from rag.cli.ingest import finish
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
-from rag.cli.output import console, note, plain, print_json, print_table
+from rag.cli.output import Counter, console, note, open_output, plain, print_json, print_table
 from rag.cli.state import open_database, settings_of
 from rag.cli.wording import short_source
 
 app = typer.Typer(help="What is in a collection.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+STANDARD_STREAM = "-"
 
 
 @app.command("list")
@@ -90,3 +96,72 @@ def delete(
         print_json({"deleted": document_id})
     else:
         console().print(f"document {document_id} deleted")
+
+
+@app.command("export")
+def export_some(
+    context: typer.Context,
+    collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
+    filter_: Annotated[
+        list[str] | None, typer.Option("--filter", help="name=value; may be given several times.")
+    ] = None,
+    output: Annotated[str, typer.Option(help="A file, or - for standard output.")] = "-",
+) -> None:
+    """Write documents with all that is needed to store them again, as JSON Lines: one document a line."""
+    from rag.ingest.document_lines import to_line
+    from rag.store.collections import get_collection
+    from rag.store.document_texts import iter_current_documents
+
+    filters = parse_filters(filter_ or [], field="--filter")
+    num_documents = 0
+    with open_database(context) as database, database.read() as session, Counter("documents") as counter:
+        found = get_collection(session, collection)
+        with open_output(None if output == STANDARD_STREAM else Path(output)) as file:
+            for current in iter_current_documents(session, found.id, filters=filters):
+                file.write(to_line(current))
+                num_documents += 1
+                counter.show(num_documents, current=current.document.title)
+    if output != STANDARD_STREAM:
+        note(f"{num_documents} documents written to {output}")
+
+
+@app.command("import")
+def import_some(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="What rag documents export wrote; - for standard input.")],
+    collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")] = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Store exported documents again. Nothing is removed, and what is there already stays as it is.
+
+    A line that cannot be taken is reported with its number and does not stop the others; the exit status is then 3.
+    """
+    from rag.assemble import Rag
+
+    with _open_input(file) as (lines, uri), Rag(settings_of(context)) as service, Counter("documents") as counter:
+        report = service.import_documents(
+            lines,
+            uri=uri,
+            collection=collection,
+            on_progress=lambda progress: counter.show(
+                progress.num_documents, current=f"{progress.num_passages} passages · {progress.current}"
+            ),
+        )
+    finish(report, what="documents", as_json=as_json)
+
+
+@contextmanager
+def _open_input(name: str) -> Iterator[tuple[BinaryIO, str]]:
+    """The lines of a file or of standard input, and the URI under which reports speak of them."""
+    from rag.errors import InvalidInput
+
+    if name == STANDARD_STREAM:
+        yield sys.stdin.buffer, "stdin:"
+        return
+    path = Path(name).absolute()
+    try:
+        lines = path.open("rb")
+    except OSError as error:
+        raise InvalidInput(f"Cannot read {name}: {error.strerror}.") from error
+    with lines:
+        yield lines, path.as_uri()

@@ -28,7 +28,8 @@ def stats(context: typer.Context, as_json: JsonOption = False) -> None:
     with Rag(settings_of(context)) as service:
         rows = []
         for size in _sizes(service):
-            row: dict[str, Any] = {"collection": size.collection.name, "passages_in_sql": size.num_passages}
+            row: dict[str, Any] = {"collection": size.collection.name, "num_real": size.num_real}
+            row |= {"num_synthetic": size.num_synthetic, "passages_in_sql": size.num_passages}
             index = service.indexes.get(size.collection) if _is_open_to(service, size) else None
             row["passages_in_index"] = len(index) if index is not None else None
             row["change_id"] = index.change_id if index is not None else None
@@ -138,6 +139,8 @@ def _bytes_in(folder: Path) -> int:
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
     if rows:
-        print_table([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+        print_table(
+            [name.removeprefix("num_").replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows]
+        )
     else:
         note("There is no collection yet; `rag ingest PATH` makes one.")

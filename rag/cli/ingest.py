@@ -1,7 +1,7 @@
 """``rag ingest``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from rag.api.name_values import parse_name_values
 from rag.cli.output import Counter, print_json, print_table
 from rag.cli.state import settings_of
 from rag.cli.wording import short_source
+
+if TYPE_CHECKING:
+    from rag.ingest.report import IngestionReport
 
 REFUSED = 3
 
@@ -19,6 +22,13 @@ def ingest(
     collection: Annotated[str, typer.Option(help="Where the documents go; made if it is not there.")] = "default",
     tag: Annotated[list[str] | None, typer.Option(help="name=value; may be given several times.")] = None,
     origin: Annotated[str, typer.Option(help="real or synthetic.")] = "real",
+    access_label: Annotated[
+        list[str] | None,
+        typer.Option("--access-label", help="Who holds it may see the documents; may be given several times."),
+    ] = None,
+    open_to_all: Annotated[
+        bool, typer.Option("--open-to-all", help="Take away the access labels of documents that have some.")
+    ] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove documents whose files are gone from PATHS.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -28,7 +38,6 @@ def ingest(
     Unchanged files are skipped, changed ones replace their passages. A file that cannot be read is reported and does
     not stop the run; the exit status is then 3.
     """
-    from rag.api.ingestion_schemas import IngestionReportResponse
     from rag.assemble import Rag
     from rag.errors import InvalidInput
 
@@ -41,6 +50,7 @@ def ingest(
             collection=collection,
             tags=tags,
             origin="real" if origin == "real" else "synthetic",
+            access_labels=access_label or ([] if open_to_all else None),
             prune=prune,
             dry_run=dry_run,
             on_progress=lambda progress: counter.show(
@@ -49,24 +59,36 @@ def ingest(
                 current=f"{progress.num_passages} passages · {progress.current}",
             ),
         )
+    finish(report, what="dry run" if dry_run else "documents", as_json=as_json)
+
+
+def finish(report: "IngestionReport", *, what: str, as_json: bool) -> None:
+    """Print what became of a run, and exit with status 3 where something was refused."""
+    from rag.api.ingestion_schemas import IngestionReportResponse
+
     if as_json:
         print_json(IngestionReportResponse.from_record(report).model_dump(mode="json"))
     else:
-        rows: list[list[str]] = [
-            ["added", str(report.num_added)],
-            ["updated", str(report.num_updated)],
-            ["unchanged", str(report.num_unchanged)],
-            ["exact duplicates", str(report.num_exact_duplicates)],
-            *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.exact_duplicates),
-            ["near duplicates", str(report.num_near_duplicates)],
-            *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.near_duplicates),
-            ["refused", str(report.num_refused)],
-            *([f"  {short_source(refused.source)}", refused.reason] for refused in report.refused),
-            ["removed", str(report.num_removed)],
-            ["passages", str(report.num_passages)],
-            ["passages/s", f"{report.passages_per_second:.1f}"],
-            ["seconds", f"{report.seconds:.1f}"],
-        ]
-        print_table(["dry run" if dry_run else "documents", ""], rows)
+        print_table([what, ""], _rows(report))
     if report.num_refused:
         raise typer.Exit(REFUSED)
+
+
+def _rows(report: "IngestionReport") -> list[list[str]]:
+    return [
+        ["added", str(report.num_added)],
+        ["updated", str(report.num_updated)],
+        ["unchanged", str(report.num_unchanged)],
+        ["exact duplicates", str(report.num_exact_duplicates)],
+        *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.exact_duplicates),
+        ["near duplicates", str(report.num_near_duplicates)],
+        *([f"  {short_source(pair.source)}", f"of {short_source(pair.of)}"] for pair in report.near_duplicates),
+        ["refused", str(report.num_refused)],
+        *([f"  {short_source(refused.source)}", refused.reason] for refused in report.refused),
+        ["removed", str(report.num_removed)],
+        ["real", str(report.num_real)],
+        ["synthetic", str(report.num_synthetic)],
+        ["passages", str(report.num_passages)],
+        ["passages/s", f"{report.passages_per_second:.1f}"],
+        ["seconds", f"{report.seconds:.1f}"],
+    ]

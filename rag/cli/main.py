@@ -1,6 +1,7 @@
 """``rag``: the entry point. Errors become one line on standard error; a traceback is shown only with ``--debug``.
 
-Exit status: 0 success, 1 an error, 2 wrong usage, 3 an ingestion that finished but refused some files, 130 interrupted.
+Exit status: 0 success, 1 an error, 2 wrong usage, 3 an ingestion or import that finished but refused something,
+130 interrupted.
 """
 
 import io
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from rag.cli import answers, ask, collections, db, documents, evaluate, index, ingest, search, serve, train
+from rag.cli import answers, ask, collections, datasets, db, documents, evaluate, index, ingest, search, serve, train
 from rag.cli.output import note
 from rag.config import load_settings
 from rag.errors import RagError
@@ -33,6 +34,7 @@ app.command("serve")(serve.serve)
 app.add_typer(answers.app, name="answers")
 app.add_typer(documents.app, name="documents")
 app.add_typer(collections.app, name="collections")
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(index.app, name="index")
 app.add_typer(db.app, name="db")

@@ -1,13 +1,15 @@
 """Printing: results on standard output, progress and notes on standard error."""
 
 import json
+import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -66,6 +68,31 @@ def write_file(path: Path, text: str, *, what: str) -> None:
     except OSError as error:
         raise InvalidInput(f"Cannot write {path}: {error.strerror}.") from error
     note(f"{what} written to {path}")
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[BinaryIO]:
+    """Standard output, or a file that appears whole when the block ends, or not at all when an error leaves it.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()  # a reader that has gone is noticed now
+        return
+    target = path.absolute()
+    written = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with written.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(target)
+    except OSError as error:
+        raise InvalidInput(f"Cannot write {path}: {error.strerror}.") from error
+    finally:
+        written.unlink(missing_ok=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -8,7 +8,7 @@ from rag.api.name_values import parse_filters
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import print_json, print_table
 from rag.cli.state import settings_of
-from rag.cli.wording import place, short_source
+from rag.cli.wording import place, short_source, synthetic
 
 SHOWN_CHARS = 100
 
@@ -49,7 +49,8 @@ def search(
             f"{s:.3f}" if s is not None else "-" for s in (hit.scores.keyword, hit.scores.vector, hit.scores.fused)
         ]
         where = " ".join(part for part in (hit.title, place(hit)) if part)
-        also = f" (also in {', '.join(short_source(r.source) for r in hit.also_in)})" if hit.also_in else ""
+        others = ", ".join(short_source(r.source) + synthetic(r.origin, before=" ") for r in hit.also_in)
+        also = f" (also in {others})" if others else ""
         near = f" (near duplicate of document {hit.near_duplicate_of})" if hit.near_duplicate_of is not None else ""
-        rows.append([str(rank), *scores, where + near + also, " ".join(hit.text.split())[:SHOWN_CHARS]])
-    print_table(["", "keyword", "vector", "fused", "document", "passage"], rows)
+        rows.append([str(rank), *scores, hit.origin, where + near + also, " ".join(hit.text.split())[:SHOWN_CHARS]])
+    print_table(["", "keyword", "vector", "fused", "origin", "document", "passage"], rows)

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from rich.text import Text
 
-from rag.records import Answer, Citation, Hit
+from rag.records import Answer, Citation, Hit, Origin
 from rag.text.sentences import sentence_spans
 
 
@@ -26,6 +26,11 @@ def place(record: Citation | Hit) -> str:
     if record.page is not None:
         return f"page {record.page}"
     return f"row {record.row}" if record.row is not None else ""
+
+
+def synthetic(origin: Origin | None, *, before: str = "") -> str:
+    """A word of warning where a document was made up; ``before`` stands before it, if there is one."""
+    return f"{before}[synthetic]" if origin == "synthetic" else ""
 
 
 def confidence(answer: Answer) -> str:

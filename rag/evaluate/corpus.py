@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rag.errors import InvalidInput
 from rag.ingest.files import bytes_sha256
+from rag.ingest.labels import Labels
 from rag.ingest.pipeline import Ingester
 from rag.ingest.report import IngestionProgress
-from rag.ingest.storing import Labels
 from rag.records import Document, Section
 from rag.store.collections import Collection, get_collection
 from rag.store.database import Database

@@ -13,6 +13,7 @@ def cite(hit: Hit, start: int, end: int) -> Citation:
         document_version=hit.document_version,
         title=hit.title,
         source=hit.source,
+        origin=hit.origin,
         page=hit.page,
         row=hit.row,
         start=hit.start + start,

@@ -13,6 +13,7 @@ from pathlib import Path
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound
 from rag.ingest.files import file_sha256, find_files
+from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, Preparer
 from rag.ingest.readers.registry import read_file
@@ -49,16 +50,24 @@ class _Shelf:
     def source_of(self, document_id: int) -> str:
         return get_document(self.session, document_id).document.source
 
-    def find_identical(self, text_sha256: str) -> StoredDocument | None:
-        found = find_identical(self.session, self.collection_id, text_sha256)
+    def find_identical(self, text_sha256: str, labels: Labels, stored: StoredDocument | None) -> StoredDocument | None:
+        found = find_identical(
+            self.session,
+            self.collection_id,
+            text_sha256,
+            origin=labels.origin,
+            access_labels=labels.access_labels_for(stored),
+        )
         return None if found is None or found.id in self.replaced else found
 
 
 class _Preview:
     """Keeps what has been seen. ``stored`` holds the collection, if there is one, ``new`` what the run would add."""
 
-    def __init__(self, preparer: Preparer, settings: Settings, *, stored: _Shelf | None, new: _Shelf) -> None:
-        self._preparer, self._settings = preparer, settings
+    def __init__(
+        self, preparer: Preparer, settings: Settings, labels: Labels, *, stored: _Shelf | None, new: _Shelf
+    ) -> None:
+        self._preparer, self._settings, self._labels = preparer, settings, labels
         self._stored, self._new = stored, new
         self._near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
         self.counts: Counter[str] = Counter()
@@ -114,7 +123,7 @@ class _Preview:
             self._give_up_place(self._stored, stored)
         shelves = [shelf for shelf in (self._stored, self._new) if shelf]
         for shelf in shelves:
-            if original := shelf.find_identical(prepared.text_sha256):
+            if original := shelf.find_identical(prepared.text_sha256, self._labels, stored):
                 return original.source, None
         near, near_id, is_original = None, None, False
         for shelf in shelves:
@@ -129,7 +138,7 @@ class _Preview:
                 near, is_original = shelf.source_of(found.document_id), found.is_original
                 # The ids of the other shelf mean nothing in the new one.
                 near_id = found.document_id if shelf is self._new else None
-        self._put_new(prepared, near_duplicate_of=near_id)
+        self._put_new(prepared, stored, near_duplicate_of=near_id)
         return None, near
 
     def _give_up_place(self, shelf: _Shelf, stored: StoredDocument) -> None:
@@ -143,13 +152,17 @@ class _Preview:
         duplicates = duplicates_of(shelf.session, stored.duplicate_of or stored.id)
         heir = next((duplicate for duplicate in duplicates if duplicate.id not in shelf.replaced), None)
         if heir:
-            self._put_new(self._preparer.prepare(_as_read(get_document(shelf.session, heir.id))))
+            self._put_new(self._preparer.prepare(_as_read(get_document(shelf.session, heir.id))), heir)
 
-    def _put_new(self, prepared: PreparedDocument, *, near_duplicate_of: int | None = None) -> None:
+    def _put_new(
+        self, prepared: PreparedDocument, stored: StoredDocument | None, *, near_duplicate_of: int | None = None
+    ) -> None:
         details = DocumentDetails(
             file_sha256="",
             text_sha256=prepared.text_sha256,
             pipeline=self._preparer.pipeline,
+            origin=self._labels.origin,
+            access_labels=self._labels.access_labels_for(stored),
             signature=prepared.signature,
             near_duplicate_of=near_duplicate_of,
         )
@@ -187,6 +200,7 @@ def preview(
     paths: Sequence[Path],
     *,
     collection: str,
+    labels: Labels,
 ) -> IngestionReport:
     """Read all files and say what an ingestion would do with them.
 
@@ -199,16 +213,20 @@ def preview(
         seen = _Preview(
             preparer,
             settings,
+            labels,
             stored=_stored_shelf(session, collection),
             new=_Shelf(scratch_session, made.id),
         )
         for path in find_files(paths, on_unreadable=lambda path, reason: seen.refuse(path.as_uri(), reason)):
             seen.read(path)
     counts = {name: seen.counts[name] for name in RunCounts.__dataclass_fields__}
+    kept = sum(counts[name] for name in ("num_added", "num_updated", "num_unchanged", "num_exact_duplicates"))
     return IngestionReport(
         run_id=None,
         collection=collection,
         **counts,
+        num_real=kept if labels.origin == "real" else 0,
+        num_synthetic=kept if labels.origin == "synthetic" else 0,
         exact_duplicates=tuple(seen.exact_duplicates),
         near_duplicates=tuple(seen.near_duplicates),
         refused=tuple(seen.refused),

@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from rag.config import Settings
-from rag.errors import NotFound, RagError, UnreadableDocument
+from rag.errors import InvalidInput, NotFound, RagError, UnreadableDocument
 from rag.ingest.dry_run import preview
+from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
-from rag.ingest.storing import Labels
 from rag.records import OWNER, Caller, Document
-from rag.store.collections import get_collection_by_id, get_or_create_collection
+from rag.store.collections import get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, get_document
 from rag.store.runs import finish_run, start_run
@@ -57,18 +57,23 @@ class Ingester:
             StoreUnavailable: the database cannot be written. What was committed before stays.
         """
         if dry_run:
-            return preview(self._database, self._preparer, self._settings, paths, collection=collection)
+            return preview(self._database, self._preparer, self._settings, paths, collection=collection, labels=labels)
         started = time.perf_counter()
         with self._run(collection, [str(path) for path in paths], labels, on_progress) as run:
             run.read_paths(paths, prune=prune)
         return run.report(seconds=time.perf_counter() - started)
 
-    def upload(self, data: bytes, *, name: str, collection: str, labels: Labels) -> list[StoredDocument]:
+    def upload(
+        self, data: bytes, *, name: str, collection: str, labels: Labels, caller: Caller = OWNER
+    ) -> list[StoredDocument]:
         """Ingest one file given as bytes; returns its documents.
 
         Raises:
             UnreadableDocument: nothing, or not everything, could be read from it.
+            InvalidInput: ``caller`` may not see the document of that name that is there, or gives it a label that they
+                do not hold.
         """
+        self._check_upload(upload_source(name), collection, labels, caller)
         with self._run(collection, [upload_source(name)], labels, silent) as run:
             run.read_upload(data, name=name)
         report = run.report(seconds=0.0)
@@ -93,6 +98,23 @@ class Ingester:
             run.read_documents(file, file_sha256, documents)
         return run.report(seconds=time.perf_counter() - started)
 
+    def import_documents(
+        self, lines: BinaryIO, *, uri: str, collection: str, on_progress: OnProgress = silent
+    ) -> IngestionReport:
+        """Store the documents of an export again (see ``rag.ingest.document_lines``); nothing is ever removed.
+
+        Each document keeps its own source, file, hashes, title, tags, metadata and origin, and a new one its version's
+        number. ``uri`` says in reports where ``lines`` come from.
+
+        Raises:
+            InvalidInput: the collection's model is not here. A line that cannot be taken is refused in the report.
+            StoreUnavailable: the database cannot be written. What was committed before stays.
+        """
+        started = time.perf_counter()
+        with self._run(collection, [uri], Labels(tags={}), on_progress) as run:
+            run.read_lines(lines, uri=uri)
+        return run.report(seconds=time.perf_counter() - started)
+
     def remove(self, document_id: int, *, caller: Caller = OWNER) -> None:
         """Take a document out of its collection. Its versions stay, so that answers that cite it can be checked.
 
@@ -106,6 +128,22 @@ class Ingester:
             raise NotFound(f"Document {document_id} is deleted already.")
         with self._run(name, [stored.source], Labels(tags={}), silent) as run:
             run.remove(document_id)
+
+    def _check_upload(self, file: str, collection: str, labels: Labels, caller: Caller) -> None:
+        held = caller.access_labels
+        if held is None:
+            return
+        foreign = sorted(set(labels.access_labels or ()) - held)
+        if foreign:
+            raise InvalidInput(f"You do not hold the access label {foreign[0]!r}; leave it out.")
+        with self._database.read() as session:
+            try:
+                found = get_collection(session, collection)
+            except NotFound:
+                return
+            for stored in documents_of_file(session, found.id, file):
+                if stored.access_labels and not held & set(stored.access_labels):
+                    raise InvalidInput("A file of this name is there that you may not change; choose another name.")
 
     @contextmanager
     def _run(

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestionProgress:
-    """How far a run is; ``current`` names what it has just handled."""
+    """How far a run is; ``current`` names what it has just handled.
+
+    ``num_documents`` counts what has been stored, found unchanged or refused so far.
+    """
 
     num_files: int
     num_files_done: int
+    num_documents: int
     num_passages: int
     current: str
 
@@ -33,7 +37,8 @@ class SourceReason:
 class IngestionReport:
     """What became of the documents of a run. Near duplicates are also counted as added or updated.
 
-    ``run_id`` is None for a dry run, which writes nothing.
+    ``run_id`` is None for a dry run, which writes nothing. ``num_real`` and ``num_synthetic`` count, by origin, the
+    documents that were read and are in the collection now: added, updated, unchanged and exact duplicates.
     """
 
     run_id: int | None
@@ -46,6 +51,8 @@ class IngestionReport:
     num_refused: int
     num_removed: int
     num_passages: int
+    num_real: int
+    num_synthetic: int
     exact_duplicates: tuple[SourcePair, ...]
     near_duplicates: tuple[SourcePair, ...]
     refused: tuple[SourceReason, ...]

@@ -8,16 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from rag.config import Settings
 from rag.errors import InvalidInput
+from rag.ingest.document_lines import read_lines
 from rag.ingest.files import bytes_sha256, file_sha256, find_files
+from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
 from rag.ingest.readers.registry import read_bytes, read_file
 from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, SourceReason
-from rag.ingest.storing import DocumentStorer, Labels, Outcome, is_current
-from rag.records import Document
+from rag.ingest.storing import DocumentStorer, Outcome, is_current
+from rag.records import Document, Origin
 from rag.store.collections import Collection
 from rag.store.database import Database, Session
 from rag.store.documents import (
@@ -44,7 +47,7 @@ def upload_source(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Pending:
     prepared: PreparedDocument
-    file_sha256: str
+    labelled: LabelledDocument
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class _Tally:
     """What has happened so far in a run. ``counts`` is keyed by the names of ``RunCounts``."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    origins: Counter[Origin] = field(default_factory=Counter)
     exact_duplicates: list[SourcePair] = field(default_factory=list)
     near_duplicates: list[SourcePair] = field(default_factory=list)
     refused: list[SourceReason] = field(default_factory=list)
@@ -109,6 +113,20 @@ class IngestionRun:
         self._read_documents(file, sha256, documents)
         self._flush()
 
+    def read_lines(self, lines: BinaryIO, *, uri: str) -> None:
+        """Store the documents of an export again, each with its own file and labels; nothing is removed.
+
+        A line that cannot be taken is refused under ``uri`` with its number.
+        """
+        documents = read_lines(
+            lines,
+            max_document_chars=self._settings.max_document_chars,
+            on_refused=lambda number, reason: self._refuse(f"{uri}#line={number}", reason),
+        )
+        for document in documents:
+            self._queue(document)
+        self._flush()
+
     def remove(self, document_id: int) -> None:
         """Take one document out."""
         with self._database.write() as session:
@@ -131,6 +149,8 @@ class IngestionRun:
             run_id=self._run_id,
             collection=self._collection.name,
             **asdict(self.counts),
+            num_real=self._tally.origins["real"],
+            num_synthetic=self._tally.origins["synthetic"],
             exact_duplicates=tuple(self._tally.exact_duplicates),
             near_duplicates=tuple(self._tally.near_duplicates),
             refused=tuple(self._tally.refused),
@@ -144,12 +164,13 @@ class IngestionRun:
         unchanged = stored and all(
             document.file_sha256 == sha256
             and document.pipeline == self._preparer.pipeline
-            and document.origin == self._labels.origin
+            and self._labels.keep_readers(document)
             and dict(document.tags) == dict(self._labels.tags)
             for document in stored
         )
         if unchanged:
             self._tally.counts["num_unchanged"] += len(stored)
+            self._tally.origins[self._labels.origin] += len(stored)
             return
         documents = read_file(
             path,
@@ -164,7 +185,7 @@ class IngestionRun:
         try:
             for document in documents:
                 sources.add(document.source)
-                self._queue(document, sha256)
+                self._queue(LabelledDocument(document=document, file_sha256=sha256, labels=self._labels))
         except InvalidInput as error:
             self._refuse(file, str(error))
             # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it
@@ -180,8 +201,11 @@ class IngestionRun:
         for document_id in [document.id for document in known if document.source not in sources]:
             self.remove(document_id)
 
-    def _queue(self, document: Document, file_sha256: str) -> None:
-        self._pending.append(_Pending(self._preparer.prepare(document), file_sha256))
+    def _queue(self, labelled: LabelledDocument) -> None:
+        source = labelled.document.source
+        if any(pending.labelled.document.source == source for pending in self._pending):
+            self._flush()  # passages of a batch are kept by source, so one source comes once in it
+        self._pending.append(_Pending(self._preparer.prepare(labelled.document), labelled))
         num_chars = sum(len(pending.prepared.document.text) for pending in self._pending)
         if num_chars >= BATCH_CHARS or len(self._pending) >= BATCH_DOCUMENTS:
             self._flush()
@@ -199,8 +223,9 @@ class IngestionRun:
                     session,
                     pending.prepared,
                     passages.get(pending.prepared.document.source),
-                    file_sha256=pending.file_sha256,
-                    labels=self._labels,
+                    file_sha256=pending.labelled.file_sha256,
+                    labels=pending.labelled.labels,
+                    min_version=pending.labelled.min_version,
                 )
                 outcomes.append((pending, outcome))
         self._count(outcomes)
@@ -210,12 +235,16 @@ class IngestionRun:
         """Passages, by source, of the documents that will need them, as far as can be told before the transaction."""
         needed: dict[str, PreparedDocument] = {}
         with self._database.read() as session:
-            for prepared in (pending.prepared for pending in batch):
+            for pending in batch:
+                prepared = pending.prepared
                 stored = find_by_source(session, self._collection.id, prepared.document.source)
                 if is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
                     continue
-                if self._labels.deduplicate and self._is_known(session, prepared, stored, needed.values()):
+                labels = pending.labelled.labels
+                if labels.deduplicate and self._is_known(session, prepared, stored, labels):
                     continue
+                if labels.deduplicate and any(prepared.text_sha256 == other.text_sha256 for other in needed.values()):
+                    continue  # a repetition within the batch; should it be none after all, it is split when stored
                 needed[prepared.document.source] = prepared
         made = self._preparer.passages(
             [(p.document.title, p.document.text, p.document.sections) for p in needed.values()]
@@ -227,12 +256,17 @@ class IngestionRun:
         session: Session,
         prepared: PreparedDocument,
         stored: StoredDocument | None,
-        batch: Iterable[PreparedDocument],
+        labels: Labels,
     ) -> bool:
-        if any(prepared.text_sha256 == other.text_sha256 for other in batch):
-            return True
-        exclude_id = stored.id if stored else None
-        return find_identical(session, self._collection.id, prepared.text_sha256, exclude_id=exclude_id) is not None
+        found = find_identical(
+            session,
+            self._collection.id,
+            prepared.text_sha256,
+            origin=labels.origin,
+            access_labels=labels.access_labels_for(stored),
+            exclude_id=stored.id if stored else None,
+        )
+        return found is not None
 
     def _count(self, outcomes: Sequence[tuple[_Pending, Outcome]]) -> None:
         names = {
@@ -244,6 +278,7 @@ class IngestionRun:
         for pending, outcome in outcomes:
             source = pending.prepared.document.source
             self._tally.counts[names[outcome.kind]] += 1
+            self._tally.origins[pending.labelled.labels.origin] += 1
             self._tally.counts["num_passages"] += outcome.num_passages
             if outcome.duplicate_of is not None:
                 self._tally.exact_duplicates.append(SourcePair(source=source, of=self._source(outcome.duplicate_of)))
@@ -283,6 +318,7 @@ class IngestionRun:
             IngestionProgress(
                 num_files=self._num_files,
                 num_files_done=self._num_files_done,
+                num_documents=self._tally.origins.total() + self._tally.counts["num_refused"],
                 num_passages=self._tally.counts["num_passages"],
                 current=current,
             )

@@ -3,13 +3,12 @@
 All decisions are made here, under the collection's lock, so that two runs at once cannot store a document twice.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
 from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
-from rag.records import Origin
 from rag.store.database import Session
 from rag.store.documents import (
     DocumentDetails,
@@ -50,18 +49,6 @@ class _Repeated:
     nearly: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What the caller of an ingestion says about its documents.
-
-    ``deduplicate`` False keeps every document apart: an evaluation must find each of its paragraphs.
-    """
-
-    origin: Origin = "real"
-    tags: Mapping[str, str]
-    deduplicate: bool = True
-
-
 def has_words(stored: StoredDocument | None, text_sha256: str) -> bool:
     """Whether the document is there with the same words."""
     return stored is not None and stored.deleted_at is None and stored.text_sha256 == text_sha256
@@ -88,6 +75,7 @@ class DocumentStorer:
         *,
         file_sha256: str,
         labels: Labels,
+        min_version: int = 1,
     ) -> Outcome:
         """Add a document, or a new version of it, or note that nothing changed.
 
@@ -96,31 +84,33 @@ class DocumentStorer:
         lock_collection(session, self._collection_id)
         document = prepared.document
         stored = find_by_source(session, self._collection_id, document.source)
-        if stored and is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
+        keeps_place = self._keeps_place(session, stored, prepared, labels)
+        if stored and keeps_place and stored.pipeline == self._preparer.pipeline:
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
-        has_same_words = has_words(stored, prepared.text_sha256)
-        if stored and not has_same_words:
+        if stored and not keeps_place:
             self._give_up_place(session, stored)
         if not labels.deduplicate:
             repeated = _Repeated()
-        elif stored and has_same_words:
+        elif stored and keeps_place:
             repeated = _Repeated(exactly=stored.duplicate_of, nearly=stored.near_duplicate_of)
         else:
-            repeated = self._find_repeated(session, prepared, exclude_id=stored.id if stored else None)
+            repeated = self._find_repeated(session, prepared, stored, labels)
         details = DocumentDetails(
             file_sha256=file_sha256,
             text_sha256=prepared.text_sha256,
             pipeline=self._preparer.pipeline,
             origin=labels.origin,
+            access_labels=labels.access_labels_for(stored),
             tags=labels.tags,
             signature=prepared.signature,
             duplicate_of=repeated.exactly,
             near_duplicate_of=repeated.nearly,
+            min_version=min_version,
         )
         if stored:
             document_id, version = stored.id, new_version(session, stored.id, document, details)
         else:
-            document_id, version = insert_document(session, self._collection_id, document, details), 1
+            document_id, version = insert_document(session, self._collection_id, document, details), min_version
         num_passages = 0
         if repeated.exactly is not None:
             remove_passages(session, document_id, self._collection_id)
@@ -152,8 +142,9 @@ class DocumentStorer:
         labels: Labels,
     ) -> Outcome:
         document = prepared.document
-        told = (document.title, dict(document.metadata), dict(labels.tags), labels.origin)
-        known = (stored.title, dict(stored.metadata), dict(stored.tags), stored.origin)
+        access_labels = labels.access_labels_for(stored)
+        told = (document.title, dict(document.metadata), dict(labels.tags), labels.origin, access_labels)
+        known = (stored.title, dict(stored.metadata), dict(stored.tags), stored.origin, stored.access_labels)
         if told != known or stored.file_sha256 != file_sha256:
             update_metadata(
                 session,
@@ -162,6 +153,7 @@ class DocumentStorer:
                 tags=labels.tags,
                 metadata=document.metadata,
                 origin=labels.origin,
+                access_labels=access_labels,
                 file_sha256=file_sha256,
             )
         return Outcome(document_id=stored.id, kind="unchanged" if told == known else "updated")
@@ -188,12 +180,42 @@ class DocumentStorer:
         )
         return len(passages.passages)
 
-    def _find_repeated(self, session: Session, prepared: PreparedDocument, *, exclude_id: int | None) -> _Repeated:
-        original = find_identical(session, self._collection_id, prepared.text_sha256, exclude_id=exclude_id)
+    def _keeps_place(
+        self, session: Session, stored: StoredDocument | None, prepared: PreparedDocument, labels: Labels
+    ) -> bool:
+        """Whether what the document repeats, and what repeats it, is as it was."""
+        if stored is None or not has_words(stored, prepared.text_sha256):
+            return False
+        if labels.keep_readers(stored) or not labels.deduplicate:
+            return True
+        # Others may see it from now on. That matters only where its words stand elsewhere as well.
+        has_copies = stored.duplicate_of is not None or bool(duplicates_of(session, stored.id))
+        return not has_copies and not self._find_identical(session, prepared, stored, labels)
+
+    def _find_identical(
+        self, session: Session, prepared: PreparedDocument, stored: StoredDocument | None, labels: Labels
+    ) -> StoredDocument | None:
+        return find_identical(
+            session,
+            self._collection_id,
+            prepared.text_sha256,
+            origin=labels.origin,
+            access_labels=labels.access_labels_for(stored),
+            exclude_id=stored.id if stored else None,
+        )
+
+    def _find_repeated(
+        self, session: Session, prepared: PreparedDocument, stored: StoredDocument | None, labels: Labels
+    ) -> _Repeated:
+        original = self._find_identical(session, prepared, stored, labels)
         if original:
             return _Repeated(exactly=original.id)
         near = self._near_duplicates.find(
-            session, self._collection_id, prepared.document.text, prepared.signature, document_id=exclude_id
+            session,
+            self._collection_id,
+            prepared.document.text,
+            prepared.signature,
+            document_id=stored.id if stored else None,
         )
         return _Repeated(nearly=near.document_id if near else None)
 

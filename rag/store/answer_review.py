@@ -10,14 +10,18 @@ from sqlalchemy import Boolean, Double, column, or_, select, table
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput
-from rag.records import OWNER, Caller
+from rag.records import OWNER, Caller, Origin
 from rag.store.access import answers_open_to
 from rag.store.column_types import BigInt, PlainText, UtcDateTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRow:
-    """One answer, flat. Rating, comment and corrected answer are those of the last feedback, None without any."""
+    """One answer, flat. Rating, comment and corrected answer are those of the last feedback, None without any.
+
+    ``dataset`` names the version of the collection that it saw. Quote, source, title and origin are those of the first
+    citation.
+    """
 
     answer_id: int
     created_at: datetime
@@ -39,6 +43,10 @@ class ReviewRow:
     corrected_answer: str | None
     model: str
     total_ms: float | None
+    dataset: str | None
+    first_origin: Origin | None
+    num_synthetic_citations: int
+    num_synthetic_passages: int
 
 
 ANSWER_REVIEW = table(
@@ -63,6 +71,10 @@ ANSWER_REVIEW = table(
     column("corrected_answer", PlainText()),
     column("model", PlainText()),
     column("total_ms", Double()),
+    column("dataset", PlainText()),
+    column("first_origin", PlainText()),
+    column("num_synthetic_citations", BigInt),
+    column("num_synthetic_passages", BigInt),
 )
 
 

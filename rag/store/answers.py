@@ -12,6 +12,8 @@ from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Answer, AnswerSpan, Caller, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
 from rag.store import tables
 from rag.store.access import answers_open_to, asker_of, put_asker
+from rag.store.datasets import dataset_held
+from rag.store.document_values import checked_origin
 
 TIMINGS = ("embed", "retrieve", "read", "score", "total")
 """The stages whose milliseconds are logged, in columns of that name with ``_ms``."""
@@ -74,7 +76,10 @@ class NewAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedAnswer:
-    """Everything that is known of an answer. ``answer.scores`` holds the last value of each metric."""
+    """Everything that is known of an answer. ``answer.scores`` holds the last value of each metric.
+
+    ``dataset`` is the name of the dataset that was just what the collection held, if there was one.
+    """
 
     answer: Answer
     collection_id: int
@@ -83,13 +88,19 @@ class LoggedAnswer:
     index_change_id: int
     settings: Mapping[str, Any]
     caller: Caller
+    dataset_id: int | None
+    dataset: str | None
     evaluation_run_id: int | None
     scores: tuple[Score, ...]
     feedback: tuple[Feedback, ...]
 
 
 def insert_answer(session: Session, new: NewAnswer) -> int:
-    """Log an answer with its passages, citations and scores, and return its id."""
+    """Log an answer with its passages, citations and scores, and return its id.
+
+    Where the newest dataset of its collection is just what the collection holds, the answer is logged with it. A
+    document that changes while the answer is being made leaves it without one.
+    """
     unknown = set(new.timings_ms) - set(TIMINGS)
     if unknown:
         raise ValueError(f"unknown timings: {', '.join(sorted(unknown))}")
@@ -105,6 +116,7 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
         embedding_model=new.embedding_model,
         index_change_id=new.index_change_id,
         settings={**new.settings, _TRACE: _trace_values(new)},
+        dataset_id=dataset_held(session, new.collection_id, index_change_id=new.index_change_id),
         evaluation_run_id=new.evaluation_run_id,
         created_at=now,
         **{f"{stage}_ms": new.timings_ms.get(stage) for stage in TIMINGS},
@@ -128,13 +140,14 @@ def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> L
         NotFound: there is no such answer, or ``caller`` may not know of it.
     """
     found = session.execute(
-        select(tables.Answer, tables.Collection.name)
+        select(tables.Answer, tables.Collection.name, tables.Dataset.name)
         .join(tables.Collection, tables.Collection.id == tables.Answer.collection_id)
+        .outerjoin(tables.Dataset, tables.Dataset.id == tables.Answer.dataset_id)
         .where(tables.Answer.id == answer_id, *answers_open_to(caller, tables.Answer.id))
     ).one_or_none()
     if found is None:
         raise NotFound(f"There is no answer {answer_id}.")
-    row, collection = found
+    row, collection, dataset = found
     scores = _scores(session, answer_id)
     return LoggedAnswer(
         answer=Answer(
@@ -158,6 +171,8 @@ def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> L
         index_change_id=row.index_change_id,
         settings={name: value for name, value in row.settings.items() if name != _TRACE},
         caller=asker_of(session, answer_id),
+        dataset_id=row.dataset_id,
+        dataset=dataset,
         evaluation_run_id=row.evaluation_run_id,
         scores=scores,
         feedback=_feedback(session, answer_id),
@@ -207,6 +222,7 @@ def _passage_values(answer_id: int, rank: int, hit: Hit) -> dict[str, Any]:
         "document_version": hit.document_version,
         "title": hit.title,
         "source": hit.source,
+        "origin": hit.origin,
         "headings": list(hit.headings),
         "page": hit.page,
         "row": hit.row,
@@ -218,9 +234,7 @@ def _passage_values(answer_id: int, rank: int, hit: Hit) -> dict[str, Any]:
         "fused_score": hit.scores.fused,
         "relevance_score": hit.scores.relevance,
         "near_duplicate_of": hit.near_duplicate_of,
-        "also_in": [
-            {"document_id": other.document_id, "title": other.title, "source": other.source} for other in hit.also_in
-        ],
+        "also_in": [asdict(other) for other in hit.also_in],
     }
 
 
@@ -233,6 +247,7 @@ def _citation_values(answer_id: int, ordinal: int, citation: Citation) -> dict[s
         "document_version": citation.document_version,
         "title": citation.title,
         "source": citation.source,
+        "origin": citation.origin,
         "page": citation.page,
         "row": citation.row,
         "start_char": citation.start,
@@ -274,6 +289,7 @@ def _passages(session: Session, answer_id: int) -> tuple[Hit, ...]:
             document_version=row.document_version,
             title=row.title,
             source=row.source,
+            origin=checked_origin(row.origin),
             headings=tuple(row.headings),
             page=row.page,
             row=row.row,
@@ -287,7 +303,7 @@ def _passages(session: Session, answer_id: int) -> tuple[Hit, ...]:
                 relevance=row.relevance_score,
             ),
             near_duplicate_of=row.near_duplicate_of,
-            also_in=tuple(DocumentReference(**other) for other in row.also_in),
+            also_in=tuple(DocumentReference(**{"origin": None, **other}) for other in row.also_in),
         )
         for row in session.scalars(statement)
     )
@@ -302,6 +318,7 @@ def _citations(session: Session, answer_id: int) -> tuple[Citation, ...]:
             document_version=row.document_version,
             title=row.title,
             source=row.source,
+            origin=checked_origin(row.origin),
             page=row.page,
             row=row.row,
             start=row.start_char,

@@ -29,10 +29,15 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionSize:
-    """A collection with what it holds now. Exact duplicates count as documents but have no passages."""
+    """A collection with what it holds now. Exact duplicates count as documents but have no passages.
+
+    ``num_real`` and ``num_synthetic`` documents make up ``num_documents``.
+    """
 
     collection: Collection
     num_documents: int
+    num_real: int
+    num_synthetic: int
     num_passages: int
 
 
@@ -102,6 +107,7 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         *documents_open_to(caller),
     )
     num_documents = select(func.count()).select_from(tables.Document).where(collection_documents)
+    num_synthetic = num_documents.where(tables.Document.origin == "synthetic")
     num_passages = (
         select(func.count())
         .select_from(tables.Passage)
@@ -111,11 +117,18 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
     statement = select(
         tables.Collection,
         num_documents.correlate(tables.Collection).scalar_subquery(),
+        num_synthetic.correlate(tables.Collection).scalar_subquery(),
         num_passages.correlate(tables.Collection).scalar_subquery(),
     )
     sizes = [
-        CollectionSize(collection=_collection(row), num_documents=documents, num_passages=passages)
-        for row, documents, passages in session.execute(statement)
+        CollectionSize(
+            collection=_collection(row),
+            num_documents=documents,
+            num_real=documents - synthetic,
+            num_synthetic=synthetic,
+            num_passages=passages,
+        )
+        for row, documents, synthetic, passages in session.execute(statement)
     ]
     # Sorted here, because databases disagree on the order of letters.
     return sorted(sizes, key=lambda size: size.collection.name)

@@ -1,10 +1,9 @@
 """Documents and their versions. Text is only ever added: a new version stands beside the old ones."""
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.orm import Session
@@ -13,8 +12,8 @@ from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Caller, Document, Metadata, Origin, Section
 from rag.store import tables
 from rag.store.access import checked_labels, documents_open_to, put_document_labels
-from rag.store.column_types import check_plain_text
 from rag.store.document_attributes import put_attributes
+from rag.store.document_values import checked_origin, checked_values, section_json, stored_section
 from rag.store.filters import Filters, conditions
 from rag.store.index_changes import count_change, lock_collection
 from rag.store.near_duplicates import put_bands, put_bands_of_stored, remove_bands
@@ -50,7 +49,8 @@ class StoredDocument:
 class DocumentDetails:
     """What ingestion says of a document beside what it read: hashes, labels, and whose duplicate it is.
 
-    ``signature`` is its MinHash signature, and ``pipeline`` names the way in which it was read and split.
+    ``signature`` is its MinHash signature, and ``pipeline`` names the way in which it was read and split. The version
+    gets the number ``min_version`` or a later one: a document that comes from another database keeps its number.
     """
 
     file_sha256: str
@@ -62,6 +62,7 @@ class DocumentDetails:
     signature: bytes | None = None
     duplicate_of: int | None = None
     near_duplicate_of: int | None = None
+    min_version: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def get_document(
         version=row.version,
         title=row.title,
         text=row.text,
-        sections=tuple(_section(section) for section in row.sections),
+        sections=tuple(stored_section(section) for section in row.sections),
         text_sha256=row.text_sha256,
         created_at=row.created_at,
     )
@@ -126,9 +127,18 @@ def documents_of_file(session: Session, collection_id: int, file: str) -> list[S
 
 
 def find_identical(
-    session: Session, collection_id: int, text_sha256: str, *, exclude_id: int | None = None
+    session: Session,
+    collection_id: int,
+    text_sha256: str,
+    *,
+    origin: Origin,
+    access_labels: Collection[str],
+    exclude_id: int | None = None,
 ) -> StoredDocument | None:
-    """The document with the same words that is neither deleted nor itself a duplicate; the oldest if there are more."""
+    """The document with the same words, the same origin and the same readers; the oldest if there are more.
+
+    It is neither deleted nor itself a duplicate.
+    """
     wanted = [
         tables.Document.collection_id == collection_id,
         tables.Document.text_sha256 == text_sha256,
@@ -137,8 +147,10 @@ def find_identical(
     ]
     if exclude_id is not None:
         wanted.append(tables.Document.id != exclude_id)
-    documents = _select(session, *wanted, limit=1)
-    return documents[0] if documents else None
+    # Access labels are compared here, since PostgreSQL has no equality of JSON.
+    labels = tuple(checked_labels(access_labels))
+    documents = _select(session, *wanted, tables.Document.origin == checked_origin(origin))
+    return next((document for document in documents if document.access_labels == labels), None)
 
 
 def duplicates_of(session: Session, document_id: int) -> list[StoredDocument]:
@@ -155,10 +167,13 @@ def list_documents(
     after_id: int = 0,
     limit: int = 100,
     include_deleted: bool = False,
+    exact_duplicates: bool | None = None,
 ) -> list[StoredDocument]:
     """Documents by id that ``caller`` may see and that fulfil ``filters`` (see ``rag.store.filters``).
 
     ``after_id`` continues after a page.
+
+    ``exact_duplicates`` True leaves only those that repeat another, False only the others.
 
     Raises:
         InvalidInput: a filter has no name, or ``limit`` is below 1.
@@ -173,11 +188,14 @@ def list_documents(
     ]
     if not include_deleted:
         wanted.append(tables.Document.deleted_at.is_(None))
+    if exact_duplicates is not None:
+        duplicate_of = tables.Document.duplicate_of
+        wanted.append(duplicate_of.is_not(None) if exact_duplicates else duplicate_of.is_(None))
     return _select(session, *wanted, limit=limit)
 
 
 def insert_document(session: Session, collection_id: int, document: Document, details: DocumentDetails) -> int:
-    """Store a document of a new source as version 1, and return its id. Its passages come by ``replace_passages``.
+    """Store a document of a new source, and return its id. Its passages come by ``replace_passages``.
 
     Raises:
         NotFound: there is no such collection.
@@ -188,7 +206,7 @@ def insert_document(session: Session, collection_id: int, document: Document, de
     row = tables.Document(
         collection_id=collection_id,
         source=document.source,
-        version=1,
+        version=details.min_version,
         created_at=now,
         updated_at=now,
         **_values(document, details),
@@ -197,7 +215,7 @@ def insert_document(session: Session, collection_id: int, document: Document, de
     session.flush()
     count_change(session, collection_id)
     _put_searched(session, row.id, document, details)
-    _insert_version(session, row.id, 1, document, text_sha256=details.text_sha256, now=now)
+    _insert_version(session, row.id, row.version, document, text_sha256=details.text_sha256, now=now)
     if details.signature is not None and details.duplicate_of is None:
         put_bands(session, collection_id, row.id, details.signature)
     return row.id
@@ -212,7 +230,7 @@ def new_version(session: Session, document_id: int, document: Document, details:
         NotFound: there is no such document.
         InvalidInput: a tag or a metadata value cannot be stored, or the origin is unknown.
     """
-    version = _locked(session, document_id).version + 1
+    version = max(_locked(session, document_id).version + 1, details.min_version)
     now = datetime.now(UTC)
     remove_bands(session, document_id)
     _update(session, document_id, {**_values(document, details), "version": version, "deleted_at": None}, now=now)
@@ -245,9 +263,9 @@ def update_metadata(
     stored = _locked(session, document_id)
     changed: dict[str, Any] = {
         "title": title,
-        "tags": None if tags is None else _checked(tags),
-        "document_metadata": None if metadata is None else _checked(metadata),
-        "origin": None if origin is None else _checked_origin(origin),
+        "tags": None if tags is None else checked_values(tags),
+        "document_metadata": None if metadata is None else checked_values(metadata),
+        "origin": None if origin is None else checked_origin(origin),
         "access_labels": None if access_labels is None else checked_labels(access_labels),
         "file_sha256": file_sha256,
         "pipeline": pipeline,
@@ -339,10 +357,10 @@ def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
         "file_sha256": details.file_sha256,
         "title": document.title,
         "media_type": document.media_type,
-        "origin": _checked_origin(details.origin),
+        "origin": checked_origin(details.origin),
         "access_labels": checked_labels(details.access_labels),
-        "tags": _checked(details.tags),
-        "document_metadata": _checked(document.metadata),
+        "tags": checked_values(details.tags),
+        "document_metadata": checked_values(document.metadata),
         "text_sha256": details.text_sha256,
         "duplicate_of": details.duplicate_of,
         "near_duplicate_of": details.near_duplicate_of,
@@ -367,47 +385,8 @@ def _insert_version(
             "version": version,
             "title": document.title,
             "text": document.text,
-            "sections": [_section_json(section) for section in document.sections],
+            "sections": [section_json(section) for section in document.sections],
             "text_sha256": text_sha256,
             "created_at": now,
         },
     )
-
-
-def _section_json(section: Section) -> dict[str, Any]:
-    return {
-        "start": section.start,
-        "end": section.end,
-        "headings": list(section.headings),
-        "page": section.page,
-        "row": section.row,
-    }
-
-
-def _section(value: Mapping[str, Any]) -> Section:
-    return Section(
-        start=value["start"],
-        end=value["end"],
-        headings=tuple(value["headings"]),
-        page=value["page"],
-        row=value["row"],
-    )
-
-
-def _checked_origin(origin: Origin) -> Origin:
-    if origin not in get_args(Origin):
-        raise InvalidInput(f"The origin {origin!r} is unknown; it is one of {', '.join(get_args(Origin))}.")
-    return origin
-
-
-def _checked(labels: Metadata) -> dict[str, Any]:
-    """Tags or metadata that JSON and both databases can hold."""
-    for name, value in labels.items():
-        if not name:
-            raise InvalidInput("A tag or metadata value needs a name.")
-        check_plain_text(name)
-        if isinstance(value, str):
-            check_plain_text(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidInput(f"The metadata value {name!r} is not a finite number, which cannot be stored.")
-    return dict(labels)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from rag.records import OWNER, Caller, DocumentReference, Passage
+from rag.records import OWNER, Caller, DocumentReference, Origin, Passage
 from rag.store import tables
 from rag.store.access import documents_open_to
+from rag.store.document_values import checked_origin
 from rag.store.filters import Filters, conditions
 from rag.store.index_changes import append_changes, lock_collection
 
@@ -35,6 +36,7 @@ class PassageRow:
     document_version: int
     title: str
     source: str
+    origin: Origin
     headings: tuple[str, ...]
     page: int | None
     row: int | None
@@ -139,20 +141,27 @@ def load_hits(session: Session, passage_ids: Sequence[int], *, caller: Caller = 
     found: dict[int, PassageRow] = {}
     for ids in _batches(passage_ids):
         statement = (
-            select(tables.Passage, tables.Document.title, tables.Document.source, tables.Document.near_duplicate_of)
+            select(
+                tables.Passage,
+                tables.Document.title,
+                tables.Document.source,
+                tables.Document.origin,
+                tables.Document.near_duplicate_of,
+            )
             .join(tables.Document, tables.Document.id == tables.Passage.document_id)
             .where(tables.Passage.id.in_(ids), tables.Document.deleted_at.is_(None), *documents_open_to(caller))
         )
         rows = session.execute(statement).all()
         references = _exact_duplicates(session, sorted({passage.document_id for passage, *_ in rows}), caller)
         known = _known_to(session, {near for *_, near in rows if near is not None}, caller)
-        for passage, title, source, near_duplicate_of in rows:
+        for passage, title, source, origin, near_duplicate_of in rows:
             found[passage.id] = PassageRow(
                 passage_id=passage.id,
                 document_id=passage.document_id,
                 document_version=passage.document_version,
                 title=title,
                 source=source,
+                origin=checked_origin(origin),
                 headings=tuple(passage.headings),
                 page=passage.page,
                 row=passage.row,
@@ -289,7 +298,13 @@ def _exact_duplicates(
     session: Session, document_ids: Sequence[int], caller: Caller
 ) -> dict[int, tuple[DocumentReference, ...]]:
     statement = (
-        select(tables.Document.duplicate_of, tables.Document.id, tables.Document.title, tables.Document.source)
+        select(
+            tables.Document.duplicate_of,
+            tables.Document.id,
+            tables.Document.title,
+            tables.Document.source,
+            tables.Document.origin,
+        )
         .where(
             tables.Document.duplicate_of.in_(document_ids),
             tables.Document.deleted_at.is_(None),
@@ -298,9 +313,11 @@ def _exact_duplicates(
         .order_by(tables.Document.id)
     )
     found: dict[int, tuple[DocumentReference, ...]] = {}
-    for original, document_id, title, source in session.execute(statement):
+    for original, document_id, title, source, origin in session.execute(statement):
         assert original is not None  # IN leaves NULL out
-        reference = DocumentReference(document_id=document_id, title=title, source=source)
+        reference = DocumentReference(
+            document_id=document_id, title=title, source=source, origin=checked_origin(origin)
+        )
         found[original] = (*found.get(original, ()), reference)
     return found
 

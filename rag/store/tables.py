@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
 from rag.store.table_conventions import NEVER_REUSE_IDS, WITHOUT_ROWID, Id
 from rag.store.table_conventions import Base as Base  # those who compare the tables with a database find it here
 
 RANGE = "start_char >= 0 AND end_char > start_char"
 PLACE = 'page >= 1 AND "row" >= 1'
+ORIGIN = "origin IN ('real', 'synthetic')"
 
 
 class Collection(Base):
@@ -41,7 +43,8 @@ class Document(Base):
         UniqueConstraint("collection_id", "source"),
         Index(None, "collection_id", "text_sha256"),
         Index(None, "collection_id", "file"),
-        CheckConstraint("origin IN ('real', 'synthetic')", name="origin"),
+        Index(None, "collection_id", "updated_at"),
+        CheckConstraint(ORIGIN, name="origin"),
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint("duplicate_of <> id AND near_duplicate_of <> id", name="not_its_own_duplicate"),
         NEVER_REUSE_IDS,
@@ -273,6 +276,7 @@ class Answer(Base):
     read_ms: Mapped[float | None]
     score_ms: Mapped[float | None]
     total_ms: Mapped[float | None]
+    dataset_id: Mapped[int | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     evaluation_run_id: Mapped[int | None] = mapped_column(ForeignKey("evaluation_runs.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
 
@@ -297,6 +301,7 @@ class AnswerPassage(Base):
         CheckConstraint("rank >= 1", name="rank"),
         CheckConstraint(RANGE, name="range"),
         CheckConstraint(PLACE, name="place"),
+        CheckConstraint(ORIGIN, name="origin"),
     )
 
     answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
@@ -306,6 +311,7 @@ class AnswerPassage(Base):
     document_version: Mapped[int]
     title: Mapped[str]
     source: Mapped[str]
+    origin: Mapped[str] = mapped_column(server_default="real")
     headings: Mapped[list[str]]
     page: Mapped[int | None]
     row: Mapped[int | None]
@@ -328,6 +334,7 @@ class Citation(Base):
         CheckConstraint("ordinal >= 1", name="ordinal"),
         CheckConstraint(RANGE, name="range"),
         CheckConstraint(PLACE, name="place"),
+        CheckConstraint(ORIGIN, name="origin"),
     )
 
     answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
@@ -337,6 +344,7 @@ class Citation(Base):
     document_version: Mapped[int]
     title: Mapped[str]
     source: Mapped[str]
+    origin: Mapped[str] = mapped_column(server_default="real")
     page: Mapped[int | None]
     row: Mapped[int | None]
     start_char: Mapped[int]

@@ -95,7 +95,8 @@ def _passage(hit: Hit, number: int, weight: float, sources: Sequence[SourceWeigh
         at = end
     pieces.append(escape(hit.text[at:]))
     relevance = "" if hit.scores.relevance is None else f"relevance {hit.scores.relevance:.2f} · "
+    synthetic = "synthetic document · " if hit.origin == "synthetic" else ""
     return (
-        f'<h3>[{number}] {escape(hit.title)}</h3><p class="quiet">{relevance}weight {weight:.2f}</p>'
+        f'<h3>[{number}] {escape(hit.title)}</h3><p class="quiet">{synthetic}{relevance}weight {weight:.2f}</p>'
         f'<div class="passage">{"".join(pieces)}</div>'
     )

@@ -36,14 +36,14 @@ def owner(service: Rag) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def nobody(settings: Settings, owner: TestClient) -> Iterator[TestClient]:
+def nobody(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
     """A server for people without labels, over the same database."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ()}))) as client:
         yield client
 
 
 @pytest.fixture
-def person(settings: Settings, owner: TestClient) -> Iterator[TestClient]:
+def person(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
     """A server for people who hold hr."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ("hr", "sales")}))) as client:
         yield client
@@ -148,16 +148,15 @@ def test_logged_answers_of_those_who_saw_more_are_not_there(
     assert nobody.post(f"/v1/answers/{by_nobody}/feedback", json={"rating": 1}).status_code == 201
 
 
-def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(
-    owner: TestClient, nobody: TestClient, service: Rag
-) -> None:
+def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(owner: TestClient, nobody: TestClient) -> None:
     answer_id = _ask(nobody)["id"]
     _upload(owner, "open.txt", OPEN, access_labels=["sales"])
     assert nobody.get(f"/v1/answers/{answer_id}").status_code == 404
     assert nobody.post("/v1/search", json={"query": "canteen noon"}).json()["hits"] == []
 
 
-def test_logged_answer_is_not_explained_or_reproduced_for_others(owner: TestClient, service: Rag) -> None:
+@pytest.mark.usefixtures("owner")
+def test_logged_answer_is_not_explained_or_reproduced_for_others(service: Rag) -> None:
     answer = service.ask(QUESTION, caller=HR_PERSON)
     assert service.reproduce(answer.id, caller=HR_PERSON).same
     with pytest.raises(NotFound):
@@ -202,3 +201,12 @@ def test_upload_cannot_replace_a_hidden_document_or_use_a_label_not_held(
     response = person.post("/v1/documents", files={"file": ("x.txt", b"Words.")}, data={"access_labels": ["board"]})
     assert response.status_code == 422
     assert "board" in response.json()["detail"]
+
+
+def test_datasets_are_for_those_who_see_all_documents(owner: TestClient, nobody: TestClient) -> None:
+    dataset_id = owner.post("/v1/datasets", json={"name": "v1"}).json()["id"]
+    for path in ("/v1/datasets", f"/v1/datasets/{dataset_id}", f"/v1/datasets/{dataset_id}/diff/{dataset_id}"):
+        response = nobody.get(path)
+        assert response.status_code == 403
+        assert "budget" not in response.text
+    assert nobody.post("/v1/datasets", json={"name": "v2"}).status_code == 403

@@ -34,7 +34,7 @@ def test_same_words_under_another_name_are_a_duplicate_and_found_once(filled: Te
     assert second["duplicate_of"] == first["id"]
     hits = filled.post("/v1/search", json={"query": "whales", "mode": "keyword"}).json()["hits"]
     assert [hit["also_in"] for hit in hits] == [
-        [{"document_id": second["id"], "title": "copy", "source": "upload:copy.txt"}]
+        [{"document_id": second["id"], "title": "copy", "source": "upload:copy.txt", "origin": "real"}]
     ]
 
 

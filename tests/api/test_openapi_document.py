@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from rag.api.schemas import FeedbackRequest, QuestionRequest, Request, SearchRequest
+from rag.api.dataset_schemas import DatasetDifferenceResponse, DatasetRequest, DatasetResponse
+from rag.api.schemas import FeedbackRequest, QuestionRequest, Request, Response, SearchRequest
 
 
 @pytest.fixture
@@ -36,12 +37,22 @@ def test_operations_have_ids_and_summaries_of_their_own(document: dict[str, Any]
         assert len({operation[key] for operation in operations}) == len(operations)
 
 
-@pytest.mark.parametrize("request_type", [QuestionRequest, SearchRequest, FeedbackRequest])
-def test_examples_are_valid_requests(request_type: type[Request]) -> None:
-    examples = request_type.model_json_schema()["examples"]
+@pytest.mark.parametrize(
+    "body",
+    [
+        QuestionRequest,
+        SearchRequest,
+        FeedbackRequest,
+        DatasetRequest,
+        DatasetResponse,
+        DatasetDifferenceResponse,
+    ],
+)
+def test_examples_are_valid(body: type[Request | Response]) -> None:
+    examples = body.model_json_schema()["examples"]
     assert examples
     for example in examples:
-        request_type.model_validate(example)
+        body.model_validate(example)
 
 
 def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> None:
@@ -49,4 +60,5 @@ def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> No
     promised = {"id", "question", "collection", "answer", "abstained", "confidence", "citations", "passages", "scores"}
     promised |= {"timings_ms", "model", "created_at", "confidence_kind", "spans", "unsupported"}
     assert promised == set(schemas["AnswerResponse"]["properties"])
-    assert {"id", "text", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
+    assert {"id", "text", "origin", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
+    assert "origin" in schemas["CitationResponse"]["required"]

@@ -91,7 +91,9 @@ def test_search_filters_and_modes(local: TestClient) -> None:
         (hit,) = local.post("/v1/search", json=body).json()["hits"]
         assert hit["source"] == "upload:support.md"
     (hit,) = local.post("/v1/search", json={"query": "rota", "filters": {"origin": "synthetic"}}).json()["hits"]
-    assert hit["title"] == "whales"
+    assert (hit["title"], hit["origin"]) == ("whales", "synthetic")
+    (collection,) = local.get("/v1/collections").json()["collections"]
+    assert (collection["num_documents"], collection["num_real"], collection["num_synthetic"]) == (2, 1, 1)
 
 
 def test_lists_are_paged(local: TestClient) -> None:
@@ -210,6 +212,10 @@ def test_openapi_describes_every_route(local: TestClient) -> None:
         ("/v1/documents/{document_id}", "get"),
         ("/v1/documents/{document_id}", "delete"),
         ("/v1/collections", "get"),
+        ("/v1/datasets", "get"),
+        ("/v1/datasets", "post"),
+        ("/v1/datasets/{dataset_id}", "get"),
+        ("/v1/datasets/{dataset_id}/diff/{other_id}", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
     }

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rag.api.schemas import CollectionListResponse, DocumentListResponse
+from rag.api.collection_schemas import CollectionListResponse
+from rag.api.schemas import DocumentListResponse
 from rag.cli.main import app, main
 from rag.errors import RagError
 from rag.store.collections import get_or_create_collection

@@ -42,6 +42,7 @@ def make_hit() -> Callable[..., Hit]:
             document_version=2,
             title=title,
             source=f"file:///{number}.md",
+            origin="real",
             headings=headings,
             page=None,
             row=None,

@@ -27,6 +27,7 @@ def _hits() -> list[Hit]:
             document_version=3,
             title=title,
             source=title,
+            origin="real",
             headings=(),
             page=number,
             row=None,
@@ -215,8 +216,8 @@ def test_passage_that_gives_orders_to_the_model_is_evidence_only_before_them(ord
 
 def _hit_of(text: str) -> Hit:
     return Hit(
-        passage_id=1, document_id=1, document_version=3, title="", source="s", headings=(), page=1, row=None,
-        start=0, end=len(text), text=text, scores=HitScores(),
+        passage_id=1, document_id=1, document_version=3, title="", source="s", origin="real",
+        headings=(), page=1, row=None, start=0, end=len(text), text=text, scores=HitScores(),
     )  # fmt: skip
 
 

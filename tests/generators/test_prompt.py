@@ -25,8 +25,8 @@ hostile = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=25).m
 
 def _hit(text: str, title: str = "", number: int = 1) -> Hit:
     return Hit(
-        passage_id=number, document_id=number, document_version=1, title=title, source="s", headings=(), page=None,
-        row=None, start=0, end=len(text), text=text, scores=HitScores(),
+        passage_id=number, document_id=number, document_version=1, title=title, source="s", origin="real",
+        headings=(), page=None, row=None, start=0, end=len(text), text=text, scores=HitScores(),
     )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, UnreadableDocument
+from rag.ingest.labels import Labels
 from rag.ingest.report import IngestionReport
-from rag.ingest.storing import Labels
 from rag.store.collections import get_collection
 from rag.store.documents import get_document, list_documents
 from rag.store.runs import get_run, list_failures

@@ -24,6 +24,7 @@ def _hit(passage_id: int, *, relevance: float | None, fused: float) -> Hit:
         document_version=1,
         title="T",
         source="s",
+        origin="real",
         headings=(),
         page=None,
         row=None,
@@ -42,6 +43,7 @@ def _citation(words: str) -> Citation:
         document_version=1,
         title="T",
         source="s",
+        origin="real",
         page=None,
         row=None,
         start=start,
@@ -64,7 +66,7 @@ def judged(embedder: Embedder) -> Judged:
     )
 
 
-def test_answer_out_of_a_sentence_about_the_question_is_more_relevant(embedder: Embedder, judged: Judged) -> None:
+def test_answer_out_of_a_sentence_about_the_question_is_more_relevant(judged: Judged) -> None:
     scorer = AnswerRelevancy(Embedders(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=4))
     good = scorer.score(judged)
     bad = scorer.score(replace(judged, citations=(_citation("mammals"),)))
@@ -73,7 +75,7 @@ def test_answer_out_of_a_sentence_about_the_question_is_more_relevant(embedder: 
     assert 1 >= good > bad + 0.3 >= 0.3
 
 
-def test_nothing_cited_has_no_answer_relevancy(embedder: Embedder, judged: Judged) -> None:
+def test_nothing_cited_has_no_answer_relevancy(judged: Judged) -> None:
     scorer = AnswerRelevancy(Embedders(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=4))
     assert scorer.score(replace(judged, citations=())) is None
     assert scorer.score(replace(judged, hits=())) is None

@@ -14,6 +14,7 @@ from rag.records import Citation, DocumentReference, Hit, HitScores
 from rag.store import tables
 from rag.store.answer_review import list_answers
 from rag.store.answers import NewAnswer, Score, add_feedback, get_answer, insert_answer
+from rag.store.datasets import create_dataset
 from rag.store.evaluations import start_evaluation
 
 CITATION = Citation(
@@ -22,6 +23,7 @@ CITATION = Citation(
     document_version=2,
     title="Travel",
     source="file:///travel.md",
+    origin="synthetic",
     page=4,
     row=None,
     start=10,
@@ -34,6 +36,7 @@ HIT = Hit(
     document_version=2,
     title="Travel",
     source="file:///travel.md",
+    origin="synthetic",
     headings=("Travel", "Costs"),
     page=4,
     row=None,
@@ -42,9 +45,9 @@ HIT = Hit(
     text="Hand in receipts within thirty days, else",
     scores=HitScores(keyword=3.25, vector=None, fused=0.1, relevance=1 / 3),
     near_duplicate_of=2,
-    also_in=(DocumentReference(document_id=9, title="Copy", source="file:///copy.md"),),
+    also_in=(DocumentReference(document_id=9, title="Copy", source="file:///copy.md", origin="real"),),
 )
-LATER = replace(HIT, passage_id=8, headings=(), page=None, row=5, near_duplicate_of=None, also_in=())
+LATER = replace(HIT, passage_id=8, origin="real", headings=(), page=None, row=5, near_duplicate_of=None, also_in=())
 SCORES = (
     Score(metric="answer_relevancy", value=0.75, scorer="reader", scorer_version="1"),
     Score(metric="context_precision", value=0.5, scorer="reader", scorer_version="1"),
@@ -96,6 +99,37 @@ def test_answer_comes_back_as_it_went_in(library: Any, log: Callable[..., int]) 
     assert logged.settings == {"top_k": 8, "filters": {"team": "sales"}, "abstain_below": None}
     assert logged.scores == SCORES
     assert (logged.collection_id, logged.evaluation_run_id, logged.feedback) == (library.collection_id, None, ())
+
+
+def test_answer_names_the_dataset_that_it_saw(library: Any, log: Callable[..., int]) -> None:
+    library.add_passages(library.add("a"), ["words"])
+    before = log(index_change_id=1)
+    with library.database.write() as session:
+        dataset = create_dataset(session, library.collection_id, name="June")
+    during, behind = log(index_change_id=1), log(index_change_id=0)
+    library.add("b", text_sha256="a", duplicate_of=1)
+    after = log(index_change_id=1)
+    with library.database.read() as session:
+        named = {n: get_answer(session, n) for n in (before, during, behind, after)}
+        shown = {row.answer_id: row.dataset for row in list_answers(session)}
+    assert {n: logged.dataset_id for n, logged in named.items()} == {
+        before: None,
+        during: dataset.id,
+        behind: None,
+        after: None,
+    }
+    assert shown == {before: None, during: "June", behind: None, after: None}
+    assert named[during].dataset == "June"
+
+
+def test_copies_logged_before_origins_were_have_none(library: Any, log: Callable[..., int]) -> None:
+    answer_id = log()
+    with library.database.write() as session:
+        old = '[{"document_id": 9, "title": "Copy", "source": "c"}]'
+        session.execute(text("UPDATE answer_passages SET also_in = :old WHERE rank = 1"), {"old": old})
+    with library.database.read() as session:
+        (copy,) = get_answer(session, answer_id).answer.passages[0].also_in
+    assert copy == DocumentReference(document_id=9, title="Copy", source="c", origin=None)
 
 
 def test_abstention_is_logged_without_citations(library: Any, log: Callable[..., int]) -> None:
@@ -181,6 +215,10 @@ def test_review_row_is_flat_and_complete(library: Any, log: Callable[..., int]) 
         "corrected_answer": None,
         "model": "reader-1",
         "total_ms": 30.0,
+        "dataset": None,
+        "first_origin": "synthetic",
+        "num_synthetic_citations": 1,
+        "num_synthetic_passages": 1,
     }
 
 

@@ -71,3 +71,14 @@ def test_sizes_leave_deleted_documents_out(library: Any) -> None:
     with library.database.read() as session:
         sizes = {size.collection.name: (size.num_documents, size.num_passages) for size in list_collections(session)}
     assert sizes == {"empty": (0, 0), "handbooks": (1, 2)}
+
+
+def test_sizes_tell_real_and_synthetic_documents_apart(library: Any) -> None:
+    library.add("a")
+    library.add("b", origin="synthetic")
+    gone = library.add("c", origin="synthetic")
+    library.add("d", origin="synthetic", duplicate_of=1)
+    with library.database.write() as session:
+        mark_deleted(session, gone)
+        (size,) = list_collections(session)
+    assert (size.num_documents, size.num_real, size.num_synthetic) == (3, 1, 2)

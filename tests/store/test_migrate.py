@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect, make_url, text
+from sqlalchemy import Engine, MetaData, Table, create_engine, inspect, make_url, text
 
 from rag.errors import InvalidInput, StoreUnavailable
 from rag.records import Document
@@ -17,10 +18,12 @@ from rag.store import migrate
 from rag.store.answer_review import ANSWER_REVIEW
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database, Session
+from rag.store.datasets import create_dataset
 from rag.store.documents import DocumentDetails, insert_document, mark_deleted
 from rag.store.tables import Base
 
 ROOT = Path(__file__).parents[2]
+MOMENT = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -88,6 +91,33 @@ def _insert_document(session: Session, collection_id: int, source: str, **detail
     )
     more = DocumentDetails(file_sha256="", text_sha256=source, pipeline="1", **details)
     return insert_document(session, collection_id, document, more)
+
+
+def test_logged_passages_and_citations_get_the_origin_of_their_documents(database: Database) -> None:
+    migrate.downgrade(database, "0004")
+    _store_answer(database)
+    migrate.upgrade(database)
+    for table in ("answer_passages", "citations"):
+        with database.read() as session:
+            found = dict(session.execute(text(f"SELECT document_id, origin FROM {table}")).all())  # noqa: S608
+        assert found == {1: "real", 2: "synthetic", 3: "real"}  # 3 is gone
+    with database.read() as session:
+        assert session.execute(
+            text("SELECT first_origin, num_synthetic_citations, num_synthetic_passages, dataset FROM answer_review")
+        ).one() == ("real", 1, 1, None)
+    migrate.downgrade(database, "0004")
+    with database.read() as session:
+        assert session.scalar(text("SELECT num_passages FROM answer_review")) == 3
+
+
+def test_datasets_do_not_stand_in_the_way_of_a_downgrade(database: Database) -> None:
+    with database.write() as session:
+        collection = get_or_create_collection(session, "kept", embedding_model="model")
+        create_dataset(session, collection.id, name="v1")
+    migrate.downgrade(database, "0004")
+    migrate.upgrade(database)
+    with database.write() as session:
+        assert create_dataset(session, collection.id, name="v1").name == "v1"
 
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:
@@ -207,3 +237,26 @@ def test_alembic_command_works_with_the_settings(tmp_path: Path) -> None:
     alembic("upgrade", "head")
     assert "(head)" in alembic("current")
     assert "No new upgrade operations detected" in alembic("check")
+
+
+def _store_answer(database: Database) -> None:
+    """As revision 0004 has it: a real and a synthetic document, and an answer that cites these and one that is gone."""
+    stored = {"tags": {}, "metadata": {}, "version": 1, "text_sha256": "x", "pipeline": "1"}
+    stored |= {"file": "f", "file_sha256": "x", "title": "T", "media_type": "text/plain", "updated_at": MOMENT}
+    cited = {"answer_id": 1, "passage_id": 1, "document_version": 1, "title": "T", "source": "s", "start_char": 0}
+    with database.write() as session:
+
+        def store(table: str, /, **values: object) -> None:
+            session.execute(Table(table, MetaData(), autoload_with=session.connection()).insert().values(**values))
+
+        store("collections", id=1, name="c", embedding_model="m", created_at=MOMENT)
+        for number, origin in ((1, "real"), (2, "synthetic")):
+            source = f"s{number}"
+            store("documents", id=number, collection_id=1, source=source, origin=origin, created_at=MOMENT, **stored)
+        asked = {"question": "q", "answer": "a", "abstained": False, "confidence": 1.0, "settings": {}}
+        made = {"model": "m", "embedding_model": "m", "index_change_id": 0, "created_at": MOMENT}
+        store("answers", id=1, collection_id=1, **asked, **made)
+        for number in (1, 2, 3):
+            shown = {"headings": [], "text": "t", "also_in": []}
+            store("answer_passages", rank=number, document_id=number, end_char=1, **cited, **shown)
+            store("citations", ordinal=number, document_id=number, end_char=1, quote="q", **cited)

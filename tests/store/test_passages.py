@@ -149,7 +149,7 @@ def test_hit_holds_everything_but_the_scores(library: Any) -> None:
     assert (row.document_id, row.document_version, row.title, row.source) == (document_id, 1, "Near", "b")
     assert (row.start, row.end, row.text, row.page, row.row, row.headings) == (4, 7, "two", 1, None, ("Part",))
     assert row.near_duplicate_of == original
-    assert row.also_in == (DocumentReference(document_id=copy, title="Copy", source="c"),)
+    assert row.also_in == (DocumentReference(document_id=copy, title="Copy", source="c", origin="real"),)
 
 
 def test_ids_of_matching_documents_and_passages(library: Any) -> None:

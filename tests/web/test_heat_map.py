@@ -14,6 +14,7 @@ HIT = Hit(
     document_version=1,
     title="Tolls <b>",
     source="x",
+    origin="real",
     headings=(),
     page=None,
     row=None,

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from rag.api.callers import From
+from rag.api.collection_schemas import CollectionListResponse, CollectionResponse
 from rag.api.problems import problems
-from rag.api.schemas import CollectionListResponse, CollectionResponse
 from rag.api.service import Service
 from rag.store.collections import list_collections
 

@@ -8,10 +8,17 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from rag.api.callers import From
 from rag.api.name_values import parse_filters, parse_tags
 from rag.api.problems import problems
-from rag.api.schemas import FILTER_TEXT, DocumentListResponse, DocumentResponse, DocumentTextResponse, UploadResponse
+from rag.api.schemas import (
+    ACCESS_LABELS,
+    FILTER_TEXT,
+    DocumentListResponse,
+    DocumentResponse,
+    DocumentTextResponse,
+    UploadResponse,
+)
 from rag.api.service import Service
 from rag.errors import InvalidInput, LimitExceeded
-from rag.ingest.storing import Labels
+from rag.ingest.labels import Labels
 from rag.records import Origin
 from rag.store.collections import get_collection, get_collection_by_id
 from rag.store.documents import get_document, list_documents
@@ -22,6 +29,7 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
 @router.post("", summary="Upload a document", status_code=201, responses=problems(413, 422, 503))
 def upload(
     service: Service,
+    caller: From,
     *,
     file: Annotated[UploadFile, File(description="The ending of its name tells what it is.")],
     collection: Annotated[str, Form(description="Made if it is not there.")] = "default",
@@ -30,13 +38,22 @@ def upload(
         Form(default_factory=list, description="name=value, any number of times, or a JSON object of strings."),
     ],
     origin: Annotated[Origin, Form()] = "real",
+    access_labels: Annotated[
+        list[str], Form(default_factory=list, description=f"{ACCESS_LABELS} Without any, those of a known file stay.")
+    ],
+    open_to_all: Annotated[bool, Form(description="Take away the access labels of a known file.")] = False,
 ) -> UploadResponse:
     """Ingest one file; the next search finds it. The same name again in the same collection is a new version."""
     documents = service.ingester.upload(
         _read(file, max_bytes=service.settings.max_upload_bytes),
         name=_plain_name(file.filename or ""),
         collection=collection,
-        labels=Labels(tags=parse_tags(tags), origin=origin),
+        labels=Labels(
+            tags=parse_tags(tags),
+            origin=origin,
+            access_labels=tuple(access_labels) if access_labels or open_to_all else None,
+        ),
+        caller=caller,
     )
     return UploadResponse(
         documents=[DocumentResponse.from_record(document, collection=collection) for document in documents]

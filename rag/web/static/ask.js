@@ -64,6 +64,10 @@ function placeWords(record) {
   return record.row !== null ? `row ${record.row}` : "";
 }
 
+function originWords(record) {
+  return record.origin === "synthetic" ? "synthetic document" : "";
+}
+
 function confidenceWords({ abstained, confidence, confidence_kind: kind, unsupported }) {
   const share = confidence < 0.01 ? "under 1%" : `${Math.round(confidence * 100)}%`;
   if (kind === "support") {
@@ -100,7 +104,7 @@ function wordsOf(passage, ranges) {
 }
 
 function listed(passage, ranges, { heading = passage.title, more = [] } = {}) {
-  const where = [placeWords(passage), sourceWords(passage.source)].filter(Boolean).join(" · ");
+  const where = [originWords(passage), placeWords(passage), sourceWords(passage.source)].filter(Boolean).join(" · ");
   return make("li", {
     children: [
       make("p", { className: "title", text: heading }),
@@ -119,7 +123,9 @@ function scoresOf(passage) {
   );
   const list = make("dl", { children: named });
   if (!passage.also_in.length) return [list];
-  const others = passage.also_in.map((other) => other.title).join(", ");
+  const others = passage.also_in
+    .map((other) => [other.title, originWords(other) && `(${originWords(other)})`].filter(Boolean).join(" "))
+    .join(", ");
   return [list, make("p", { className: "quiet", text: `The same words stand in: ${others}` })];
 }
 

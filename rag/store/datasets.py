@@ -1,0 +1,282 @@
+"""Datasets: named, immutable versions of what a collection held.
+
+There is no function that changes one, and the database refuses it too (``rag.store.dataset_tables``). The one way in
+which a document leaves a dataset is :func:`erase_document`, for a person's right to be forgotten: it leaves an entry
+that says so.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, not_, or_, select
+from sqlalchemy.orm import Session
+
+from rag.errors import InvalidInput, NotFound
+from rag.records import Origin
+from rag.store.dataset_tables import Dataset as DatasetRow
+from rag.store.dataset_tables import DatasetDocument as DatasetDocumentRow
+from rag.store.dataset_tables import DatasetErasure
+from rag.store.index_changes import last_change_id, lock_collection
+from rag.store.tables import Collection, Document
+
+ROWS_PER_FETCH = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A named version of a collection.
+
+    ``sha256`` is that of all its documents: for each, in the order of their sources' code points, the source, a NUL
+    character, the ``text_sha256`` and a NUL character. ``num_erased`` documents have been erased from it since, and are
+    still counted by the other numbers.
+    """
+
+    id: int
+    collection: str
+    name: str
+    note: str | None
+    index_change_id: int
+    num_documents: int
+    num_real: int
+    num_synthetic: int
+    num_erased: int
+    sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetDocument:
+    """A document of a dataset, as it stood then."""
+
+    document_id: int
+    document_version: int
+    source: str
+    text_sha256: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    sha256: str
+    num_real: int
+    num_synthetic: int
+
+
+def create_dataset(session: Session, collection_id: int, *, name: str, note: str | None = None) -> Dataset:
+    """Keep what a collection holds now, under a name. Writers of the collection wait until the commit.
+
+    Raises:
+        InvalidInput: the name is blank, has blanks at its ends, or is taken in this collection.
+        NotFound: there is no such collection.
+    """
+    if not name or name != name.strip():
+        raise InvalidInput("A dataset needs a name that neither begins nor ends with a blank.")
+    lock_collection(session, collection_id)
+    if _datasets(session, DatasetRow.collection_id == collection_id, DatasetRow.name == name):
+        raise InvalidInput(f"This collection has a dataset {name!r} already, which never changes; choose another name.")
+    content = _content(session, collection_id)
+    row = DatasetRow(
+        collection_id=collection_id,
+        name=name,
+        note=note,
+        index_change_id=last_change_id(session, collection_id),
+        num_documents=content.num_real + content.num_synthetic,
+        num_real=content.num_real,
+        num_synthetic=content.num_synthetic,
+        sha256=content.sha256,
+        created_at=datetime.now(UTC),
+    )
+    session.add(row)
+    session.flush()
+    documents = select(
+        literal(row.id),
+        Document.source,
+        Document.id,
+        Document.version,
+        Document.text_sha256,
+        Document.origin,
+    ).where(*_held(collection_id))
+    columns = ["dataset_id", "source", "document_id", "document_version", "text_sha256", "origin"]
+    # In the order of the primary key, since an index filled in its own order is filled fastest.
+    session.execute(insert(DatasetDocumentRow).from_select(columns, documents.order_by(_code_points(session))))
+    return get_dataset(session, row.id)
+
+
+def get_dataset(session: Session, dataset_id: int) -> Dataset:
+    """The dataset of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = _datasets(session, DatasetRow.id == dataset_id)
+    if not found:
+        raise NotFound(f"There is no dataset {dataset_id}.")
+    return found[0]
+
+
+def find_dataset(session: Session, collection_id: int, name: str) -> Dataset:
+    """The dataset of that name in a collection.
+
+    Raises:
+        NotFound: there is none; the message names those that there are.
+    """
+    found = _datasets(session, DatasetRow.collection_id == collection_id, DatasetRow.name == name)
+    if not found:
+        names = [dataset.name for dataset in _datasets(session, DatasetRow.collection_id == collection_id)]
+        existing = f"there are: {', '.join(names)}" if names else "it has none"
+        raise NotFound(f"This collection has no dataset {name!r}; {existing}.")
+    return found[0]
+
+
+def list_datasets(session: Session, *, collection_id: int | None = None) -> list[Dataset]:
+    """All datasets, oldest first; of one collection if given."""
+    return _datasets(session, *([] if collection_id is None else [DatasetRow.collection_id == collection_id]))
+
+
+def list_dataset_documents(
+    session: Session, dataset_id: int, *, after_source: str = "", limit: int = 100
+) -> list[DatasetDocument]:
+    """The documents of a dataset by source; ``after_source`` continues after a page.
+
+    Raises:
+        InvalidInput: ``limit`` is below 1.
+    """
+    if limit < 1:
+        raise InvalidInput("limit must be at least 1.")
+    row = DatasetDocumentRow
+    statement = (
+        select(row.document_id, row.document_version, row.source, row.text_sha256, row.origin)
+        .where(row.dataset_id == dataset_id, row.source > after_source)
+        .order_by(row.source)
+        .limit(limit)
+    )
+    return [DatasetDocument(**found._mapping) for found in session.execute(statement)]
+
+
+def dataset_held(session: Session, collection_id: int, *, index_change_id: int) -> int | None:
+    """The newest dataset of a collection whose content is what the collection holds now, to the document; or None.
+
+    The index change tells whether what can be found is still the same. It does not tell of exact duplicates that came
+    or went, nor of a new origin: those are found among the documents touched since the dataset was created, so that a
+    document touched but not changed does no harm. Tags and metadata are no part of a dataset. An older dataset need not
+    be looked at: what has changed since the newest has changed since that one as well.
+
+    Args:
+        session: where to look.
+        collection_id: the collection.
+        index_change_id: the last index change that the asker has seen.
+    """
+    newest = session.execute(
+        select(DatasetRow.id, DatasetRow.index_change_id, DatasetRow.created_at)
+        .where(DatasetRow.collection_id == collection_id)
+        .order_by(DatasetRow.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if newest is None or newest.index_change_id != index_change_id:
+        return None
+    then = DatasetDocumentRow
+    as_then = exists().where(
+        then.dataset_id == newest.id,
+        then.source == Document.source,
+        then.document_version == Document.version,
+        then.text_sha256 == Document.text_sha256,
+        then.origin == Document.origin,
+    )
+    was_there = exists().where(then.dataset_id == newest.id, then.source == Document.source)
+    changed = (
+        select(Document.id)
+        .where(
+            Document.collection_id == collection_id,
+            Document.updated_at >= newest.created_at,
+            or_(
+                and_(Document.deleted_at.is_(None), not_(as_then)),
+                and_(Document.deleted_at.is_not(None), was_there),
+            ),
+        )
+        .limit(1)
+    )
+    dataset_id: int = newest.id
+    return dataset_id if session.scalar(changed) is None else None
+
+
+def erase_document(session: Session, document_id: int, *, reason: str) -> list[int]:
+    """Take a document out of every dataset, for good; returns the datasets' ids.
+
+    What is left is an entry with the document's id and the reason, which must not name the person. The datasets keep
+    their counts and their ``sha256``: they say what once was.
+    """
+    statement = (
+        select(DatasetDocumentRow.dataset_id)
+        .join(DatasetRow, DatasetRow.id == DatasetDocumentRow.dataset_id)
+        .join(
+            Document,
+            and_(Document.collection_id == DatasetRow.collection_id, Document.source == DatasetDocumentRow.source),
+        )
+        .where(Document.id == document_id)
+        .order_by(DatasetDocumentRow.dataset_id)
+    )
+    dataset_ids = list(session.scalars(statement))
+    now = datetime.now(UTC)
+    for dataset_id in dataset_ids:
+        session.execute(
+            insert(DatasetErasure),
+            {"dataset_id": dataset_id, "document_id": document_id, "reason": reason, "created_at": now},
+        )
+        session.execute(
+            delete(DatasetDocumentRow).where(
+                DatasetDocumentRow.dataset_id == dataset_id, DatasetDocumentRow.document_id == document_id
+            )
+        )
+    return dataset_ids
+
+
+def _held(collection_id: int) -> Sequence[ColumnElement[bool]]:
+    return Document.collection_id == collection_id, Document.deleted_at.is_(None)
+
+
+def _code_points(session: Session) -> ColumnElement[str]:
+    """The order of the sources' code points, whatever order the database has for words."""
+    if session.get_bind().dialect.name == "postgresql":
+        return Document.source.collate("C")
+    # SQLite would follow the index on the column, from each entry to a row elsewhere in the file. An expression makes
+    # it read the table once and sort, which is faster by far when there are a million documents.
+    return Document.source.concat("")
+
+
+def _content(session: Session, collection_id: int) -> _Content:
+    statement = (
+        select(Document.source, Document.text_sha256, Document.origin)
+        .where(*_held(collection_id))
+        .order_by(_code_points(session))
+        .execution_options(yield_per=ROWS_PER_FETCH)
+    )
+    sha256, counts = hashlib.sha256(), {"real": 0, "synthetic": 0}
+    for source, text_sha256, origin in session.execute(statement):
+        sha256.update(f"{source}\0{text_sha256}\0".encode())
+        counts[origin] += 1
+    return _Content(sha256.hexdigest(), counts["real"], counts["synthetic"])
+
+
+def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
+    num_erased = select(func.count()).select_from(DatasetErasure).where(DatasetErasure.dataset_id == DatasetRow.id)
+    statement = (
+        select(
+            DatasetRow.id,
+            Collection.name.label("collection"),
+            DatasetRow.name,
+            DatasetRow.note,
+            DatasetRow.index_change_id,
+            DatasetRow.num_documents,
+            DatasetRow.num_real,
+            DatasetRow.num_synthetic,
+            num_erased.scalar_subquery().label("num_erased"),
+            DatasetRow.sha256,
+            DatasetRow.created_at,
+        )
+        .join(Collection, Collection.id == DatasetRow.collection_id)
+        .where(*wanted)
+        .order_by(DatasetRow.id)
+    )
+    return [Dataset(**row._mapping) for row in session.execute(statement)]
