@@ -23,7 +23,9 @@ from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_mode
 from rag.index.index_set import IndexSet
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
+from rag.ingest.readers.raw_file import FieldNames
 from rag.ingest.report import IngestionReport
+from rag.ingest.sql_rows import ColumnNames
 from rag.ingest.storing import Labels
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
@@ -38,6 +40,7 @@ from rag.scoring.context_precision import ContextPrecision
 from rag.store.collections import get_collection
 from rag.store.database import Database
 from rag.store.migrate import require_current
+from rag.store.sql_source import SqlSource
 from rag.transformer.processor import choose_dtype
 
 DEFAULT_COLLECTION = "default"
@@ -153,19 +156,54 @@ class Rag:
         origin: Origin = "real",
         prune: bool = False,
         dry_run: bool = False,
+        text_field: str | None = None,
+        title_field: str | None = None,
+        id_field: str | None = None,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
-        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``."""
+        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``.
+
+        ``text_field``, ``title_field`` and ``id_field`` name the fields of JSON records; None: the usual ones.
+        """
         report = self.ingester.ingest(
             [Path(path) for path in paths],
             collection=collection,
             labels=Labels(tags=tags or {}, origin=origin),
+            fields=FieldNames(text=text_field, title=title_field, id=id_field),
             prune=prune,
             dry_run=dry_run,
             on_progress=on_progress,
         )
         if not dry_run:
             self.save_index(collection)
+        return report
+
+    def ingest_sql(
+        self,
+        url: str,
+        query: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        tags: Mapping[str, str] | None = None,
+        origin: Origin = "real",
+        id_column: str = "id",
+        title_column: str | None = None,
+        text_column: str | None = None,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Ingest the rows of a query, then bring the indexes up to date and save them. See ``Ingester.ingest_rows``.
+
+        ``url`` is an SQLAlchemy URL of another database, which is only read. Without ``text_column`` a document's text
+        is its whole row.
+        """
+        report = self.ingester.ingest_rows(
+            SqlSource(url, query),
+            columns=ColumnNames(id=id_column, title=title_column, text=text_column),
+            collection=collection,
+            labels=Labels(tags=tags or {}, origin=origin),
+            on_progress=on_progress,
+        )
+        self.save_index(collection)
         return report
 
     def save_index(self, collection: str) -> None:

@@ -10,7 +10,9 @@ from rag.errors import InvalidInput, NotFound
 from rag.ingest.files import file_sha256, find_files
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, Preparer
-from rag.ingest.readers.registry import read_file
+from rag.ingest.readers.limits import limits_of
+from rag.ingest.readers.raw_file import FieldNames
+from rag.ingest.readers.registry import holds_records, read_file
 from rag.ingest.report import IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import is_current
 from rag.store.collections import Collection, get_collection
@@ -22,8 +24,16 @@ from rag.store.runs import RunCounts
 class _Preview:
     """Keeps what has been seen; documents that would be added get negative ids."""
 
-    def __init__(self, session: Session, preparer: Preparer, settings: Settings, collection: Collection | None) -> None:
-        self._session, self._preparer, self._settings, self._collection = session, preparer, settings, collection
+    def __init__(
+        self,
+        session: Session,
+        preparer: Preparer,
+        settings: Settings,
+        collection: Collection | None,
+        fields: FieldNames,
+    ) -> None:
+        self._session, self._preparer, self._collection, self._fields = session, preparer, collection, fields
+        self._limits = limits_of(settings)
         stored = signatures(session, collection.id) if collection else ()
         self._near_duplicates = NearDuplicates(stored, threshold=settings.near_duplicate_threshold)
         self._new_sources: dict[int, str] = {}
@@ -32,6 +42,7 @@ class _Preview:
         self.exact_duplicates: list[SourcePair] = []
         self.near_duplicates: list[SourcePair] = []
         self.refused: list[SourceReason] = []
+        self.partly_read: list[SourceReason] = []
 
     def refuse(self, source: str, reason: str) -> None:
         self.counts["num_refused"] += 1
@@ -39,24 +50,24 @@ class _Preview:
 
     def read(self, path: Path) -> None:
         sha256 = file_sha256(path)
+        fields = self._fields.described if holds_records(path.name) else ""
         if self._collection:
             known = documents_of_file(self._session, self._collection.id, path.as_uri())
-            if known and all(d.file_sha256 == sha256 and d.pipeline == self._preparer.pipeline for d in known):
+            pipeline = self._preparer.pipeline + fields
+            if known and all(d.file_sha256 == sha256 and d.pipeline == pipeline for d in known):
                 self.counts["num_unchanged"] += len(known)
                 return
-        limits = self._settings
         try:
-            for document in read_file(
-                path, max_file_bytes=limits.max_file_bytes, max_document_chars=limits.max_document_chars
-            ):
-                self._classify(self._preparer.prepare(document))
+            for document in read_file(path, limits=self._limits, fields=self._fields):
+                self.partly_read.extend(SourceReason(source=document.file, reason=loss) for loss in document.losses)
+                self._classify(self._preparer.prepare(document, fields=fields))
         except InvalidInput as error:
             self.refuse(path.as_uri(), str(error))
 
     def _classify(self, prepared: PreparedDocument) -> None:
         source = prepared.document.source
         stored = find_by_source(self._session, self._collection.id, source) if self._collection else None
-        if is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
+        if is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
             self.counts["num_unchanged"] += 1
             return
         original = self._original(prepared.text_sha256, stored.id if stored else None)
@@ -91,6 +102,7 @@ def preview(
     paths: Sequence[Path],
     *,
     collection: str,
+    fields: FieldNames,
 ) -> IngestionReport:
     """Read all files and say what an ingestion would do with them.
 
@@ -103,7 +115,7 @@ def preview(
             stored = get_collection(session, collection)
         except NotFound:
             stored = None
-        seen = _Preview(session, preparer, settings, stored)
+        seen = _Preview(session, preparer, settings, stored, fields)
         for path in find_files(paths, on_unreadable=lambda path, reason: seen.refuse(path.as_uri(), reason)):
             seen.read(path)
     counts = {name: seen.counts[name] for name in RunCounts.__dataclass_fields__}
@@ -114,5 +126,6 @@ def preview(
         exact_duplicates=tuple(seen.exact_duplicates),
         near_duplicates=tuple(seen.near_duplicates),
         refused=tuple(seen.refused),
+        partly_read=tuple(seen.partly_read),
         seconds=time.perf_counter() - started,
     )

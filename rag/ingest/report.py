@@ -23,7 +23,7 @@ class SourcePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReason:
-    """What was refused, and why."""
+    """What was refused, or what of a file was lost, and why."""
 
     source: str
     reason: str
@@ -33,7 +33,8 @@ class SourceReason:
 class IngestionReport:
     """What became of the documents of a run. Near duplicates are also counted as added or updated.
 
-    ``run_id`` is None for a dry run, which writes nothing.
+    ``run_id`` is None for a dry run, which writes nothing. ``partly_read`` has an entry for each thing that was lost of
+    a file that was read; ``source`` is the file's URI. A file that is unchanged is not read, so it is not in there.
     """
 
     run_id: int | None
@@ -49,6 +50,7 @@ class IngestionReport:
     exact_duplicates: tuple[SourcePair, ...]
     near_duplicates: tuple[SourcePair, ...]
     refused: tuple[SourceReason, ...]
+    partly_read: tuple[SourceReason, ...]
     seconds: float
 
     @property

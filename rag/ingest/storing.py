@@ -87,7 +87,7 @@ class DocumentStorer:
         lock_collection(session, self._collection_id)
         document = prepared.document
         stored = find_by_source(session, self._collection_id, document.source)
-        if stored and is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
+        if stored and is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
         original = near = None
         if labels.deduplicate:
@@ -99,7 +99,7 @@ class DocumentStorer:
         details = DocumentDetails(
             file_sha256=file_sha256,
             text_sha256=prepared.text_sha256,
-            pipeline=self._preparer.pipeline,
+            pipeline=prepared.pipeline,
             origin=labels.origin,
             tags=labels.tags,
             signature=prepared.signature,

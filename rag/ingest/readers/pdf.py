@@ -10,8 +10,10 @@ from pypdf.errors import DependencyError, PyPdfError
 
 from rag.errors import UnreadableDocument
 from rag.ingest.readers.facts import sensible_property
+from rag.ingest.readers.limits import check_chars
+from rag.ingest.readers.losses import numbered
 from rag.ingest.readers.outline import TextBuilder
-from rag.ingest.readers.raw_file import RawFile, check_chars
+from rag.ingest.readers.raw_file import RawFile
 from rag.records import Document
 from rag.text.clean import clean_text
 
@@ -44,6 +46,9 @@ def read_pdf(raw: RawFile) -> Iterator[Document]:
             f"{raw.name} holds no text on its pages ({len(pages)}); it seems to be a scan: run text recognition on it."
         )
     builder = TextBuilder(raw)
+    builder.lose(
+        *numbered("Page", textless, one="has no text; it may be a scan", several="have no text; they may be scans")
+    )
     known_words = {word.lower() for page in pages for word in _WORD.findall(page)}
     for number, page in enumerate(pages, 1):
         builder.start_page(number)
@@ -78,7 +83,7 @@ def _read_pages(raw: RawFile) -> tuple[list[str], dict[str, str | None]]:
             text = page.extract_text().replace("\xad\n", "-\n").translate(_LIGATURES)
             pages.append(clean_text(text))
             num_chars += len(pages[-1])
-            check_chars(num_chars, max_document_chars=raw.max_document_chars, name=raw.name)
+            check_chars(num_chars, max_document_chars=raw.limits.max_document_chars, name=raw.name)
         return pages, _properties(reader)
     except DependencyError as error:
         raise UnreadableDocument(f"{raw.name} is encrypted; save it without protection first.") from error

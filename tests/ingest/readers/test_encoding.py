@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rag.errors import UnreadableDocument
-from rag.ingest.readers.encoding import decode_text
+from rag.ingest.readers.encoding import DecodedText, decode_text
 
 FRENCH = "Le café est fermé. Les élèves étaient à l’école, où ils ont été reçus très chaleureusement."
 CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Příliš žluťoučký kůň úpěl ďábelské ódy."
@@ -32,22 +32,24 @@ RUSSIAN = "Съешь ещё этих мягких французских бул
     ],
 )
 def test_text_is_decoded(data: bytes, text: str, encoding: str) -> None:
-    assert decode_text(data, name="a.txt") == (text, encoding)
+    assert decode_text(data, name="a.txt") == DecodedText(text, encoding)
 
 
 def test_a_declared_encoding_is_believed_when_it_fits() -> None:
-    assert decode_text("Größe".encode("cp1257"), name="a", declared="windows-1257") == ("Größe", "windows-1257")
+    assert decode_text("Größe".encode("cp1257"), name="a", declared="windows-1257") == DecodedText(
+        "Größe", "windows-1257"
+    )
 
 
 @pytest.mark.parametrize("declared", ["base64", "rot13", "utf-7", "unicode_escape", "iso-8859-99", "big5"])
 def test_a_declared_encoding_that_does_not_fit_is_passed_over(declared: str) -> None:
-    assert decode_text(FRENCH.encode("cp1252"), name="a", declared=declared) == (FRENCH, "cp1252")
+    assert decode_text(FRENCH.encode("cp1252"), name="a", declared=declared) == DecodedText(FRENCH, "cp1252")
 
 
 def test_a_few_damaged_bytes_do_not_turn_utf_8_into_something_else() -> None:
-    text, encoding = decode_text(("naïve café " * 50).encode() + b"\xff", name="a")
-    assert text == "naïve café " * 50 + "\ufffd"
-    assert encoding == "utf-8 (damaged)"
+    decoded = decode_text(("naïve café " * 50).encode() + b"\xff", name="a")
+    assert decoded == DecodedText("naïve café " * 50 + "\ufffd", "utf-8 (damaged)", 1)
+    assert decoded.loss == "1 place could not be decoded as utf-8 and now read U+FFFD."
 
 
 @pytest.mark.parametrize("data", [random.Random(1).randbytes(2_000), b"\0" * 100, b"MZ\x90\0\3\0\0\0" * 20])

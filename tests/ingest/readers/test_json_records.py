@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from rag.config import Settings
 from rag.errors import LimitExceeded, UnreadableDocument
+from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.registry import read_bytes
 from rag.records import Document
 
@@ -94,7 +96,7 @@ def test_each_line_is_a_document_numbered_by_its_line(read: ReadAll, ending: str
 
 def test_bad_lines_are_named_after_all_good_ones_were_read() -> None:
     data = b'{"text": "One."}\n{"text"\n\xff\n{}\n{"text": "Two."}\n'
-    documents = read_bytes(data, name="a.jsonl", source="s", max_file_bytes=1_000, max_document_chars=1_000)
+    documents = read_bytes(data, name="a.jsonl", source="s", limits=limits_of(Settings()))
     assert [next(documents).text, next(documents).text] == ["One.", "Two."]
     with pytest.raises(
         UnreadableDocument, match=r"unreadable lines: 2, 3, 4 \(the first: .*\); the others were read\."
@@ -103,7 +105,7 @@ def test_bad_lines_are_named_after_all_good_ones_were_read() -> None:
 
 
 def test_bad_elements_are_named_after_all_good_ones_were_read() -> None:
-    documents = read_bytes(b'[null, "One.", {}]', name="a.json", source="s", max_file_bytes=99, max_document_chars=99)
+    documents = read_bytes(b'[null, "One.", {}]', name="a.json", source="s", limits=limits_of(Settings()))
     assert next(documents).text == "One."
     with pytest.raises(UnreadableDocument, match="unreadable elements: 1, 3 "):
         next(documents)
@@ -116,7 +118,7 @@ def test_only_the_first_of_many_bad_lines_are_named(read: ReadAll) -> None:
 
 def test_lines_are_read_one_at_a_time() -> None:
     data = b'{"text": "One."}\n' + b'{"text": "' + b"x" * 200 + b'"}\n'
-    documents = read_bytes(data, name="a.jsonl", source="s", max_file_bytes=1_000, max_document_chars=100)
+    documents = read_bytes(data, name="a.jsonl", source="s", limits=limits_of(Settings(max_document_chars=100)))
     assert next(documents).text == "One."
     with pytest.raises(LimitExceeded, match="max_document_chars"):
         next(documents)
