@@ -101,7 +101,7 @@ def _members(archive: zipfile.ZipFile, losses: list[str]) -> Iterator[zipfile.Zi
     times = Counter(member.filename for member in archive.infolist())
     for name, member in archive.NameToInfo.items():
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        if member.is_dir() or any(part.startswith(".") or part == _APPLE_COPIES for part in parts):
+        if member.is_dir() or any(_is_passed_over(part) for part in parts):
             continue
         if len(name) > _MAX_NAME_CHARS:
             losses.append(f"{one_line(name)[:50]}… was not read: its name is longer than {_MAX_NAME_CHARS} characters.")
@@ -109,6 +109,10 @@ def _members(archive: zipfile.ZipFile, losses: list[str]) -> Iterator[zipfile.Zi
         if times[name] > 1:
             losses.append(f"{one_line(name)} stands in the archive {times[name]} times; only the last was read.")
         yield member
+
+
+def _is_passed_over(part: str) -> bool:
+    return part == _APPLE_COPIES or (part.startswith(".") and part.strip(".") != "")
 
 
 def _part(raw: RawFile, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> RawFile:

@@ -66,6 +66,9 @@ def _read_message(raw: RawFile, message: EmailMessage, read_part: PartReader) ->
         times: Counter[str] = Counter()
         for part in content.attachments:
             name = _attachment_name(part)
+            if _forwarded(part) is None and not read_part.reads(name):
+                losses.append(f"Attachment {name} ({part.get_content_type()}) was not read.")
+                continue
             times[name] += 1
             place = raw.place_of("attachment", name)
             if times[name] > 1:
@@ -76,7 +79,7 @@ def _read_message(raw: RawFile, message: EmailMessage, read_part: PartReader) ->
             except InvalidInput as error:
                 if isinstance(error, LimitExceeded) and error.setting in _LIMITS_OF_THE_WHOLE:
                     raise
-                losses.append(f"Attachment {name} was not read, or not wholly: {error}")
+                losses.append(f"Attachment {error}" if str(error).startswith(name) else f"Attachment {name}: {error}")
 
     yield from told_by_the_last(documents(), losses)
 
@@ -91,10 +94,8 @@ def _read_attachment(
         if inner.containers.count("message") >= max_depth:
             raise LimitExceeded(f"{name} lies within {max_depth} other messages", setting="max_message_depth")
         yield from _read_message(inner, forwarded, read_part)
-    elif read_part.reads(name):
-        yield from read_part(raw.part(_payload(part), name=name, place=place, container="message"))
     else:
-        raise UnreadableDocument(f"{part.get_content_type()} is not supported.")
+        yield from read_part(raw.part(_payload(part), name=name, place=place, container="message"))
 
 
 class _Content:

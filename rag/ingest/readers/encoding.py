@@ -53,6 +53,8 @@ _GUESSABLE = (
     "cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 iso8859_2 iso8859_15 koi8_r koi8_u mac_roman cp437 "
     "cp850 cp932 euc_jp iso2022_jp gb18030 big5 cp949 euc_kr tis_620"
 )
+_PRIVATE = re.compile(r"[\ue000-\uf8ff]")
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 # How ISO-2022-JP (RFC 1468) turns to Japanese. All its bytes are ASCII, so it would pass for UTF-8.
@@ -147,7 +149,8 @@ def _decode_mostly(data: bytes, encoding: str, *, called: str) -> DecodedText | 
         return None
     num_damaged = text.count("\ufffd") - data.count("\ufffd".encode())
     num_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    return DecodedText(text, called, max(num_damaged, 0)) if num_damaged * 20 <= num_beyond_ascii else None
+    num_odd = num_damaged + len(_PRIVATE.findall(text))  # what a wrong encoding of East Asia makes of many bytes
+    return DecodedText(text, called, max(num_damaged, 0)) if num_odd * 20 <= num_beyond_ascii else None
 
 
 def _unmarked_utf16(data: bytes) -> str | None:
@@ -182,6 +185,9 @@ def _guess_encoding(data: bytes, name: str) -> str:
     if b"\0" in data:
         raise UnreadableDocument(f"{name} holds binary data, not text.")
     sample = data if len(data) <= _NUM_SAMPLE_BYTES else _sample(data)
+    japanese = next((encoding for encoding in ("cp932", "euc_jp") if _is_japanese(sample, encoding)), None)
+    if japanese:
+        return japanese
     matches = charset_normalizer.from_bytes(sample, cp_isolation=_GUESSABLE.split())
     best = matches.best()
     if best is None:
@@ -193,6 +199,13 @@ def _guess_encoding(data: bytes, name: str) -> str:
         if is_as_good and str(match) == as_western:
             return "cp1252"
     return best.encoding
+
+
+def _is_japanese(sample: bytes, encoding: str) -> bool:
+    """Whether much of the text is hiragana or katakana, which no other text is when it is read as Japanese."""
+    text = sample.decode(encoding, "replace")
+    num_beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+    return text.count("\ufffd") <= 1 and len(_KANA.findall(text)) * 4 > num_beyond_ascii
 
 
 def _sample(data: bytes) -> bytes:

@@ -37,21 +37,36 @@ def read_package(raw: RawFile, *, kind: str, old_ending: str) -> bytes:
                 for _ in chunks:
                     pass  # the rest is unpacked to be counted
     except zipfile.BadZipFile as error:
-        raise UnreadableDocument(f"{raw.name} is damaged: a {kind} file is a ZIP archive, and this is none.") from error
+        raise UnreadableDocument(f"{raw.name} is damaged: {kind} files are ZIP archives, and this is none.") from error
     return data
 
 
 def _declares_a_document_type(chunks: Iterator[bytes]) -> bool:
     """Whether a DOCTYPE stands before the root element. Reads no further than needed to know."""
     parser = expat.ParserCreate()
-    seen: list[bool] = []
-    parser.StartDoctypeDeclHandler = lambda *_: seen.append(True)
-    parser.StartElementHandler = lambda *_: seen.append(False)
-    for chunk in chunks:
-        try:
+    parser.StartDoctypeDeclHandler = _stop_at_document_type
+    parser.StartElementHandler = _stop_at_root
+    try:
+        for chunk in chunks:
             parser.Parse(chunk, False)
-        except expat.ExpatError:
-            return False  # what is no XML is for the reader to say
-        if seen:
-            return seen[0]
+    except _DocumentType:
+        return True
+    except (_Root, expat.ExpatError):
+        return False  # what is no XML is for the reader to say
     return False
+
+
+class _DocumentType(Exception):
+    """A DOCTYPE has been met."""
+
+
+class _Root(Exception):
+    """The root element has been met."""
+
+
+def _stop_at_document_type(*_: object) -> None:
+    raise _DocumentType
+
+
+def _stop_at_root(*_: object) -> None:
+    raise _Root

@@ -11,6 +11,7 @@ from itertools import chain, groupby, islice
 
 import openpyxl
 
+from rag.errors import UnreadableDocument
 from rag.ingest.readers.facts import one_line, plain_number, sensible_property, title_from_name
 from rag.ingest.readers.losses import counted, listed
 from rag.ingest.readers.office_package import read_package
@@ -78,6 +79,8 @@ def read_xlsx(raw: RawFile) -> Iterator[Document]:
         num_rows += _add_rows(builder, _filled_rows(rows, facts.get(sheet.title, SheetFacts())))
         lost = facts[sheet.title].num_lost_formulas if sheet.title in facts else 0
         builder.lose(*counted(lost, f"formula without a stored value in sheet {sheet.title}", "passed over"))
+    if not num_rows:
+        raise UnreadableDocument(f"{raw.name} holds no rows in the sheets that it shows.")
     hidden = [sheet.title for sheet in workbook.worksheets if sheet not in shown]
     if hidden:
         builder.lose(f"Hidden sheets were not read: {listed(hidden)}.")
@@ -124,7 +127,7 @@ def _filled_rows(rows: Iterable[tuple[object, ...]], facts: SheetFacts) -> Itera
 
 
 def _add_rows(builder: TextBuilder, rows: Iterator[_Row]) -> int:
-    """Add a sheet's rows; returns how many hold data."""
+    """Add a sheet's rows; returns how many there are, column names not counted."""
     names: list[str] = []
     title: _Row | None = None
     num_rows = 0
@@ -139,6 +142,7 @@ def _add_rows(builder: TextBuilder, rows: Iterator[_Row]) -> int:
             above.insert(0, title)
             title = None
         for row in above:
+            num_rows += 1
             builder.start_row(row.number)
             if header is not None and row is above[0] and _is_title(row):
                 builder.heading(row.first_text, level=2)
@@ -147,13 +151,15 @@ def _add_rows(builder: TextBuilder, rows: Iterator[_Row]) -> int:
         if header is not None:
             names = header_names(head[header].cells)
             head = head[header + 1 :]
-        for row in chain(head, block):
+        for i, row in enumerate(chain(head, block)):
             num_rows += 1
             builder.start_row(row.number)
-            builder.line(row_line(names, row.cells) if names and row.num_filled > 1 else _unnamed_line(row))
+            is_note = header is None and i == 0 and row.num_filled == 1  # below an empty row: a signature, a remark
+            builder.line(_unnamed_line(row) if is_note or not names else row_line(names, row.cells))
     if title is not None:
         builder.start_row(title.number)
         builder.paragraph(_unnamed_line(title))
+        num_rows += 1
     return num_rows
 
 

@@ -73,4 +73,4 @@ def _is_lost_formula(cell: etree._Element) -> bool:
         return False
     value = cell.find(f"{_SHEET}v")
     # A formula may well give an empty text; its cell then says that it is one.
-    return value is None and cell.get("t") != "str"
+    return (value is None or not value.text) and cell.get("t") != "str"
