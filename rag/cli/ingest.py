@@ -12,7 +12,7 @@ from rag.cli.wording import short_source
 from rag.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from rag.ingest.report import IngestionReport
+    from rag.ingest.report import IngestionProgress, IngestionReport
 
 REFUSED = 3
 
@@ -78,11 +78,7 @@ def ingest(
                 text_field=text_field,
                 title_field=title_field,
                 id_field=id_field,
-                on_progress=lambda progress: counter.show(
-                    progress.num_files_done,
-                    total=progress.num_files,
-                    current=f"{progress.num_passages} passages · {progress.current}",
-                ),
+                on_progress=lambda progress: _show_files(counter, progress),
             )
     _print_report(report, dry_run=dry_run, as_json=as_json)
     if report.num_refused:
@@ -95,6 +91,11 @@ def _checked_origin(origin: str) -> Literal["real", "synthetic"]:
     if origin == "synthetic":
         return "synthetic"
     raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
+
+
+def _show_files(counter: Counter, progress: "IngestionProgress") -> None:
+    current = f"{progress.num_passages} passages · {progress.current}"
+    counter.show(progress.num_files_done, total=progress.num_files, current=current)
 
 
 def _check_source(paths: list[Path] | None, *, sql: str | None, query: str | None, is_for_files: bool) -> None:

@@ -20,7 +20,7 @@ _MAY_DO = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_
 
 
 # Result codes of SQLite, and the classes of PostgreSQL's error codes (appendix A of its manual).
-_FAULTS_OF_QUERIES = frozenset(("SQLITE_ERROR", "SQLITE_AUTH", "SQLITE_READONLY", "0A", "22", "25", "34", "42"))
+_FAULTS_OF_QUERIES = frozenset(("SQLITE_ERROR", "SQLITE_READONLY", "0A", "22", "25", "34", "42"))
 
 
 class SqlSource:
@@ -93,15 +93,12 @@ class SqlSource:
 
     def _translated(self, error: DBAPIError) -> InvalidInput | StoreUnavailable:
         reason = _first_line(error.orig or error)
-        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
-        if (
-            code not in _FAULTS_OF_QUERIES
-            and code[:2] not in _FAULTS_OF_QUERIES
-            and isinstance(error, OperationalError)
-        ):
-            return StoreUnavailable(f"The database {self._place} does not answer ({reason}); check --sql.")
-        if code == "SQLITE_AUTH":
+        code: str = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None) or ""
+        kind = "_".join(code.split("_")[:2]) if self._is_sqlite else code[:2]
+        if self._is_sqlite and reason in ("not authorized", "authorization denied"):
             reason = "it does more than read tables, which is not allowed"
+        elif kind not in _FAULTS_OF_QUERIES and isinstance(error, OperationalError):
+            return StoreUnavailable(f"The database {self._place} does not answer ({reason}); check --sql.")
         return InvalidInput(f"The query fails: {reason}.")
 
 
