@@ -1,7 +1,6 @@
 """XLSX: each sheet under its name, a section for each row that repeats the column names."""
 
 import io
-import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from rag.ingest.readers.losses import counted, listed
 from rag.ingest.readers.office_package import read_package
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile
-from rag.ingest.readers.tables import header_names, row_line
+from rag.ingest.readers.tables import header_names, is_amount, row_line
 from rag.ingest.readers.xlsx_xml import MAX_ROWS, SheetFacts, sheet_facts
 from rag.records import Document
 
@@ -26,7 +25,6 @@ _MACRO_MEDIA_TYPE = "application/vnd.ms-excel.sheet.macroEnabled.12"
 _NUM_SAMPLE_ROWS = 20
 # A row that fills less of the table's width stands above it as a title, or below it as a note.
 _HEADER_SHARE = 0.6
-_AMOUNT = re.compile(r"[-+(]?\s*\W?\s*\d[\d\s.,':/-]*\s*([KMBkmb]|\W|[A-Z]{3})?\)?")
 _YEARS = range(1900, 2101)
 _MAX_TITLE_CHARS = 120
 
@@ -187,7 +185,7 @@ def _holds_names(row: _Row) -> bool:
 
 
 def _is_amount(value: object) -> bool:
-    return not isinstance(value, str) or _AMOUNT.fullmatch(value.strip()) is not None
+    return not isinstance(value, str) or is_amount(value)
 
 
 def _stands_over_numbers(row: _Row, below: _Row) -> bool:
