@@ -25,8 +25,10 @@ from rag.index.index_set import IndexSet
 from rag.ingest.labels import Labels
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
+from rag.ingest.readers.raw_file import FieldNames
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
+from rag.ingest.sql_rows import ColumnNames
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -41,6 +43,7 @@ from rag.store.collections import Collection, get_collection
 from rag.store.database import Database
 from rag.store.filters import Filters
 from rag.store.migrate import require_current
+from rag.store.sql_source import SqlSource
 from rag.transformer.processor import choose_dtype
 
 DEFAULT_COLLECTION = "default"
@@ -160,23 +163,55 @@ class Rag:
         access_labels: Sequence[str] | None = None,
         prune: bool = False,
         dry_run: bool = False,
+        text_field: str | None = None,
+        title_field: str | None = None,
+        id_field: str | None = None,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
-        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``."""
+        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``.
+
+        ``text_field``, ``title_field`` and ``id_field`` name the fields of JSON records; None: the usual ones.
+        """
         report = self.ingester.ingest(
             [Path(path) for path in paths],
             collection=collection,
-            labels=Labels(
-                tags=tags or {},
-                origin=origin,
-                access_labels=None if access_labels is None else tuple(access_labels),
-            ),
+            labels=_labels(tags, origin, access_labels),
+            fields=FieldNames(text=text_field, title=title_field, id=id_field),
             prune=prune,
             dry_run=dry_run,
             on_progress=on_progress,
         )
         if not dry_run:
             self.save_index(collection)
+        return report
+
+    def ingest_sql(
+        self,
+        url: str,
+        query: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        tags: Mapping[str, str] | None = None,
+        origin: Origin = "real",
+        access_labels: Sequence[str] | None = None,
+        id_column: str = "id",
+        title_column: str | None = None,
+        text_column: str | None = None,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Ingest the rows of a query, then bring the indexes up to date and save them. See ``Ingester.ingest_rows``.
+
+        ``url`` is an SQLAlchemy URL of another database, which is only read. Without ``text_column`` a document's text
+        is its whole row.
+        """
+        report = self.ingester.ingest_rows(
+            SqlSource(url, query),
+            columns=ColumnNames(id=id_column, title=title_column, text=text_column),
+            collection=collection,
+            labels=_labels(tags, origin, access_labels),
+            on_progress=on_progress,
+        )
+        self.save_index(collection)
         return report
 
     def collection(self, name: str) -> Collection:
@@ -272,6 +307,10 @@ class Rag:
 def open_rag(settings: Settings | None = None) -> Rag:
     """Open the service with these settings, or with those of the environment and ``rag.toml``."""
     return Rag(settings or load_settings())
+
+
+def _labels(tags: Mapping[str, str] | None, origin: Origin, access_labels: Sequence[str] | None) -> Labels:
+    return Labels(tags=tags or {}, origin=origin, access_labels=None if access_labels is None else tuple(access_labels))
 
 
 def _model_options(settings: Settings) -> ModelOptions:

@@ -44,6 +44,19 @@ class Settings(BaseSettings):
     near_duplicate_threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of 3-word shingles.")
     max_file_bytes: int = Field(50_000_000, ge=1, description="Larger files are refused.")
     max_document_chars: int = Field(20_000_000, ge=1, description="Documents with more text are refused.")
+    max_archive_members: int = Field(10_000, ge=1, description="Most files in a ZIP archive, those within others too.")
+    max_archive_bytes: int = Field(
+        200_000_000,
+        ge=1,
+        description="Most that a ZIP archive, with all that is in it, or an office file may unpack to.",
+    )
+    max_compression_ratio: int = Field(
+        200, ge=1, description="A file above 1 MB that unpacks to so many times its packed size is refused."
+    )
+    max_archive_depth: int = Field(2, ge=1, le=5, description="ZIP archives within each other, the outer one counted.")
+    max_message_depth: int = Field(
+        5, ge=1, le=20, description="E-mails forwarded within each other, the outer counted."
+    )
 
     # Searching.
     keyword_weight: float = Field(0.4, ge=0, le=1, description="Share of the keyword leg in the fused score.")

@@ -50,6 +50,7 @@ class Document:
 
     ``source`` is its URI, unique within a collection; ``file`` is the URI of the file that it was read from, which
     several documents share when the file holds many (JSONL). ``text`` is the document: every offset refers to it.
+    ``losses`` says what of the file could not be read, one sentence each.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Document:
     text: str
     sections: tuple[Section, ...]
     metadata: Metadata = field(default_factory=dict)
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

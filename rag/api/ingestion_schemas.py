@@ -11,7 +11,7 @@ class SourcePairResponse(RecordResponse):
 
 
 class SourceReasonResponse(RecordResponse):
-    """What was refused, and why."""
+    """What was refused, or what of a file was lost, and why."""
 
     source: str
     reason: str
@@ -35,5 +35,6 @@ class IngestionReportResponse(RecordResponse):
     exact_duplicates: list[SourcePairResponse]
     near_duplicates: list[SourcePairResponse]
     refused: list[SourceReasonResponse]
+    partly_read: list[SourceReasonResponse]
     seconds: float
     passages_per_second: float

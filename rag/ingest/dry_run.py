@@ -16,7 +16,9 @@ from rag.ingest.files import file_sha256, find_files
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, Preparer
-from rag.ingest.readers.registry import read_file
+from rag.ingest.readers.limits import limits_of
+from rag.ingest.readers.raw_file import FieldNames
+from rag.ingest.readers.registry import holds_records, read_file
 from rag.ingest.report import IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import has_words, is_current
 from rag.records import Document
@@ -65,15 +67,24 @@ class _Preview:
     """Keeps what has been seen. ``stored`` holds the collection, if there is one, ``new`` what the run would add."""
 
     def __init__(
-        self, preparer: Preparer, settings: Settings, labels: Labels, *, stored: _Shelf | None, new: _Shelf
+        self,
+        preparer: Preparer,
+        settings: Settings,
+        labels: Labels,
+        fields: FieldNames,
+        *,
+        stored: _Shelf | None,
+        new: _Shelf,
     ) -> None:
-        self._preparer, self._settings, self._labels = preparer, settings, labels
+        self._preparer, self._labels, self._fields = preparer, labels, fields
+        self._limits = limits_of(settings)
         self._stored, self._new = stored, new
         self._near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
         self.counts: Counter[str] = Counter()
         self.exact_duplicates: list[SourcePair] = []
         self.near_duplicates: list[SourcePair] = []
         self.refused: list[SourceReason] = []
+        self.partly_read: list[SourceReason] = []
 
     def refuse(self, source: str, reason: str) -> None:
         self.counts["num_refused"] += 1
@@ -81,24 +92,24 @@ class _Preview:
 
     def read(self, path: Path) -> None:
         sha256 = file_sha256(path)
+        fields = self._fields.described if holds_records(path.name) else ""
         if self._stored:
             known = documents_of_file(self._stored.session, self._stored.collection_id, path.as_uri())
-            if known and all(d.file_sha256 == sha256 and d.pipeline == self._preparer.pipeline for d in known):
+            pipeline = self._preparer.pipeline + fields
+            if known and all(d.file_sha256 == sha256 and d.pipeline == pipeline for d in known):
                 self.counts["num_unchanged"] += len(known)
                 return
-        limits = self._settings
         try:
-            for document in read_file(
-                path, max_file_bytes=limits.max_file_bytes, max_document_chars=limits.max_document_chars
-            ):
-                self._classify(self._preparer.prepare(document))
+            for document in read_file(path, limits=self._limits, fields=self._fields):
+                self.partly_read.extend(SourceReason(source=document.file, reason=loss) for loss in document.losses)
+                self._classify(self._preparer.prepare(document, fields=fields))
         except InvalidInput as error:
             self.refuse(path.as_uri(), str(error))
 
     def _classify(self, prepared: PreparedDocument) -> None:
         source = prepared.document.source
         stored = find_by_source(self._stored.session, self._stored.collection_id, source) if self._stored else None
-        if is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
+        if is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
             self.counts["num_unchanged"] += 1
             return
         if self._stored and stored and has_words(stored, prepared.text_sha256):
@@ -201,6 +212,7 @@ def preview(
     *,
     collection: str,
     labels: Labels,
+    fields: FieldNames,
 ) -> IngestionReport:
     """Read all files and say what an ingestion would do with them.
 
@@ -214,6 +226,7 @@ def preview(
             preparer,
             settings,
             labels,
+            fields,
             stored=_stored_shelf(session, collection),
             new=_Shelf(scratch_session, made.id),
         )
@@ -230,5 +243,6 @@ def preview(
         exact_duplicates=tuple(seen.exact_duplicates),
         near_duplicates=tuple(seen.near_duplicates),
         refused=tuple(seen.refused),
+        partly_read=tuple(seen.partly_read),
         seconds=time.perf_counter() - started,
     )

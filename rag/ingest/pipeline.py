@@ -11,13 +11,17 @@ from rag.errors import InvalidInput, NotFound, RagError, UnreadableDocument
 from rag.ingest.dry_run import preview
 from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
+from rag.ingest.readers.limits import limits_of
+from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
+from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, get_document
 from rag.store.runs import finish_run, start_run
+from rag.store.sql_source import SqlSource
 
 OnProgress = Callable[[IngestionProgress], None]
 
@@ -38,6 +42,7 @@ class Ingester:
         *,
         collection: str,
         labels: Labels,
+        fields: FieldNames = NO_FIELDS,
         prune: bool = False,
         dry_run: bool = False,
         on_progress: OnProgress = silent,
@@ -48,6 +53,7 @@ class Ingester:
             paths: files and folders.
             collection: its name; made if it is not there.
             labels: tags and origin of the documents.
+            fields: which fields of JSON records hold their text, title and id.
             prune: also remove the documents whose files are gone from ``paths``.
             dry_run: write nothing, only say what would be added, updated and refused (removals are not looked for).
             on_progress: called after each file and each batch.
@@ -57,9 +63,17 @@ class Ingester:
             StoreUnavailable: the database cannot be written. What was committed before stays.
         """
         if dry_run:
-            return preview(self._database, self._preparer, self._settings, paths, collection=collection, labels=labels)
+            return preview(
+                self._database,
+                self._preparer,
+                self._settings,
+                paths,
+                collection=collection,
+                labels=labels,
+                fields=fields,
+            )
         started = time.perf_counter()
-        with self._run(collection, [str(path) for path in paths], labels, on_progress) as run:
+        with self._run(collection, [str(path) for path in paths], labels, on_progress, fields) as run:
             run.read_paths(paths, prune=prune)
         return run.report(seconds=time.perf_counter() - started)
 
@@ -97,6 +111,30 @@ class Ingester:
         with self._run(collection, [file], labels, on_progress) as run:
             run.read_documents(file, file_sha256, documents)
         return run.report(seconds=time.perf_counter() - started)
+
+    def ingest_rows(
+        self,
+        source: SqlSource,
+        *,
+        columns: ColumnNames,
+        collection: str,
+        labels: Labels,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """Ingest the rows of a query, each a document; those that it gives no longer are removed.
+
+        Raises:
+            InvalidInput: the query is wrong, lacks one of ``columns``, or the collection's model is not here.
+            StoreUnavailable: a database does not answer.
+        """
+        return self.ingest_documents(
+            row_documents(source, columns, limits_of(self._settings)),
+            file=source.uri,
+            file_sha256="",
+            collection=collection,
+            labels=labels,
+            on_progress=on_progress,
+        )
 
     def import_documents(
         self, lines: BinaryIO, *, uri: str, collection: str, on_progress: OnProgress = silent
@@ -147,7 +185,12 @@ class Ingester:
 
     @contextmanager
     def _run(
-        self, collection: str, paths: Sequence[str], labels: Labels, on_progress: OnProgress
+        self,
+        collection: str,
+        paths: Sequence[str],
+        labels: Labels,
+        on_progress: OnProgress,
+        fields: FieldNames = NO_FIELDS,
     ) -> Iterator[IngestionRun]:
         with self._database.write() as session:
             opened = get_or_create_collection(session, collection, embedding_model=self._preparer.embedding_model)
@@ -160,6 +203,7 @@ class Ingester:
             run_id=run_id,
             labels=labels,
             on_progress=on_progress,
+            fields=fields,
         )
         try:
             yield run

@@ -14,17 +14,18 @@ from rag.text.clean import normalized_sha256
 from rag.text.context import embedded_text
 from rag.text.split import split_passages
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raise it when reading or splitting changes: documents ingested under another version are then done again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDocument:
-    """A document with all that is computed from its text alone."""
+    """A document with all that is computed from its text alone; ``pipeline`` names the way in which that was done."""
 
     document: Document
     text_sha256: str
     signature: bytes | None
+    pipeline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,13 @@ class Preparer:
         """What a document's passages depend on beside its text; kept with it to notice a change."""
         return f"{PIPELINE_VERSION}:passage_tokens={self._passage_tokens}"
 
-    def prepare(self, document: Document) -> PreparedDocument:
-        """Hash and sign a document."""
+    def prepare(self, document: Document, *, fields: str = "") -> PreparedDocument:
+        """Hash and sign a document; ``fields`` says which fields of a record it was read from, if that was chosen."""
         return PreparedDocument(
             document=document,
             text_sha256=normalized_sha256(document.text),
             signature=signature_of(document.text),
+            pipeline=self.pipeline + fields,
         )
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:

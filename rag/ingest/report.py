@@ -27,7 +27,7 @@ class SourcePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReason:
-    """What was refused, and why."""
+    """What was refused, or what of a file was lost, and why."""
 
     source: str
     reason: str
@@ -39,6 +39,9 @@ class IngestionReport:
 
     ``run_id`` is None for a dry run, which writes nothing. ``num_real`` and ``num_synthetic`` count, by origin, the
     documents that were read and are in the collection now: added, updated, unchanged and exact duplicates.
+
+    ``partly_read`` has an entry for each thing that was lost of a file that was read; ``source`` is the file's URI. A
+    file that is unchanged is not read, so it is not in there.
     """
 
     run_id: int | None
@@ -56,6 +59,7 @@ class IngestionReport:
     exact_duplicates: tuple[SourcePair, ...]
     near_duplicates: tuple[SourcePair, ...]
     refused: tuple[SourceReason, ...]
+    partly_read: tuple[SourceReason, ...]
     seconds: float
 
     @property

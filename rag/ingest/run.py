@@ -17,12 +17,15 @@ from rag.ingest.files import bytes_sha256, file_sha256, find_files
 from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
-from rag.ingest.readers.registry import read_bytes, read_file
+from rag.ingest.readers.limits import limits_of
+from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
+from rag.ingest.readers.registry import holds_records, read_bytes, read_file
 from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import DocumentStorer, Outcome, is_current
 from rag.records import Document, Origin
 from rag.store.collections import Collection
 from rag.store.database import Database, Session
+from rag.store.document_sources import sources_of_file
 from rag.store.documents import (
     StoredDocument,
     documents_of_file,
@@ -59,6 +62,7 @@ class _Tally:
     exact_duplicates: list[SourcePair] = field(default_factory=list)
     near_duplicates: list[SourcePair] = field(default_factory=list)
     refused: list[SourceReason] = field(default_factory=list)
+    partly_read: list[SourceReason] = field(default_factory=list)
 
 
 class IngestionRun:
@@ -74,9 +78,11 @@ class IngestionRun:
         run_id: int,
         labels: Labels,
         on_progress: Callable[[IngestionProgress], None],
+        fields: FieldNames = NO_FIELDS,
     ) -> None:
-        self._database, self._preparer, self._settings = database, preparer, settings
+        self._database, self._preparer = database, preparer
         self._collection, self._run_id, self._labels = collection, run_id, labels
+        self._limits, self._fields = limits_of(settings), fields
         self._on_progress = on_progress
         self._tally = _Tally()
         self._pending: list[_Pending] = []
@@ -99,13 +105,7 @@ class IngestionRun:
     def read_upload(self, data: bytes, *, name: str) -> None:
         """Ingest one file given as bytes. A later upload of the same name is a new version."""
         source, sha256 = upload_source(name), bytes_sha256(data)
-        documents = read_bytes(
-            data,
-            name=name,
-            source=source,
-            max_file_bytes=self._settings.max_file_bytes,
-            max_document_chars=self._settings.max_document_chars,
-        )
+        documents = read_bytes(data, name=name, source=source, limits=self._limits, fields=self._fields)
         self.read_documents(source, sha256, documents)
 
     def read_documents(self, file: str, sha256: str, documents: Iterable[Document]) -> None:
@@ -120,7 +120,7 @@ class IngestionRun:
         """
         documents = read_lines(
             lines,
-            max_document_chars=self._settings.max_document_chars,
+            max_document_chars=self._limits.max_document_chars,
             on_refused=lambda number, reason: self._refuse(f"{uri}#line={number}", reason),
         )
         for document in documents:
@@ -154,6 +154,7 @@ class IngestionRun:
             exact_duplicates=tuple(self._tally.exact_duplicates),
             near_duplicates=tuple(self._tally.near_duplicates),
             refused=tuple(self._tally.refused),
+            partly_read=tuple(self._tally.partly_read),
             seconds=seconds,
         )
 
@@ -161,9 +162,10 @@ class IngestionRun:
         uri, sha256 = path.as_uri(), file_sha256(path)
         with self._database.read() as session:
             stored = documents_of_file(session, self._collection.id, uri)
+        fields = self._fields.described if holds_records(path.name) else ""
         unchanged = stored and all(
             document.file_sha256 == sha256
-            and document.pipeline == self._preparer.pipeline
+            and document.pipeline == self._preparer.pipeline + fields
             and self._labels.keep_readers(document)
             and dict(document.tags) == dict(self._labels.tags)
             for document in stored
@@ -172,40 +174,39 @@ class IngestionRun:
             self._tally.counts["num_unchanged"] += len(stored)
             self._tally.origins[self._labels.origin] += len(stored)
             return
-        documents = read_file(
-            path,
-            max_file_bytes=self._settings.max_file_bytes,
-            max_document_chars=self._settings.max_document_chars,
-        )
-        self._read_documents(uri, sha256 or "", documents)
+        documents = read_file(path, limits=self._limits, fields=self._fields)
+        self._read_documents(uri, sha256 or "", documents, fields=fields)
 
-    def _read_documents(self, file: str, sha256: str, documents: Iterable[Document]) -> None:
+    def _read_documents(self, file: str, sha256: str, documents: Iterable[Document], *, fields: str = "") -> None:
         """Queue a file's documents; those that it no longer holds are removed once it was read to its end."""
         sources: set[str] = set()
         try:
             for document in documents:
                 sources.add(document.source)
-                self._queue(LabelledDocument(document=document, file_sha256=sha256, labels=self._labels))
+                for loss in document.losses:
+                    self._tally.partly_read.append(SourceReason(source=document.file, reason=loss))
+                self._queue(LabelledDocument(document=document, file_sha256=sha256, labels=self._labels), fields=fields)
         except InvalidInput as error:
             self._refuse(file, str(error))
             # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it
             # the next run reads the file again, and says again what is wrong with it.
             self._flush()
             with self._database.write() as session:
-                for stored in documents_of_file(session, self._collection.id, file):
-                    if stored.source in sources:
-                        update_metadata(session, stored.id, file_sha256="")
+                known = sources_of_file(session, self._collection.id, file)
+                for document_id in [document_id for document_id, source in known if source in sources]:
+                    update_metadata(session, document_id, file_sha256="")
             return
         with self._database.read() as session:
-            known = documents_of_file(session, self._collection.id, file)
-        for document_id in [document.id for document in known if document.source not in sources]:
+            known = sources_of_file(session, self._collection.id, file)
+            gone = [document_id for document_id, source in known if source not in sources]
+        for document_id in gone:
             self.remove(document_id)
 
-    def _queue(self, labelled: LabelledDocument) -> None:
+    def _queue(self, labelled: LabelledDocument, *, fields: str = "") -> None:
         source = labelled.document.source
         if any(pending.labelled.document.source == source for pending in self._pending):
             self._flush()  # passages of a batch are kept by source, so one source comes once in it
-        self._pending.append(_Pending(self._preparer.prepare(labelled.document), labelled))
+        self._pending.append(_Pending(self._preparer.prepare(labelled.document, fields=fields), labelled))
         num_chars = sum(len(pending.prepared.document.text) for pending in self._pending)
         if num_chars >= BATCH_CHARS or len(self._pending) >= BATCH_DOCUMENTS:
             self._flush()
@@ -238,7 +239,7 @@ class IngestionRun:
             for pending in batch:
                 prepared = pending.prepared
                 stored = find_by_source(session, self._collection.id, prepared.document.source)
-                if is_current(stored, text_sha256=prepared.text_sha256, pipeline=self._preparer.pipeline):
+                if is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
                     continue
                 labels = pending.labelled.labels
                 if labels.deduplicate and self._is_known(session, prepared, stored, labels):

@@ -85,7 +85,7 @@ class DocumentStorer:
         document = prepared.document
         stored = find_by_source(session, self._collection_id, document.source)
         keeps_place = self._keeps_place(session, stored, prepared, labels)
-        if stored and keeps_place and stored.pipeline == self._preparer.pipeline:
+        if stored and keeps_place and stored.pipeline == prepared.pipeline:
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
         if stored and not keeps_place:
             self._give_up_place(session, stored)
@@ -98,7 +98,7 @@ class DocumentStorer:
         details = DocumentDetails(
             file_sha256=file_sha256,
             text_sha256=prepared.text_sha256,
-            pipeline=self._preparer.pipeline,
+            pipeline=prepared.pipeline,
             origin=labels.origin,
             access_labels=labels.access_labels_for(stored),
             tags=labels.tags,

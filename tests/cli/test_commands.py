@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -386,3 +387,57 @@ def test_heat_map_into_a_folder_that_is_not_there_is_refused_before_asking(rag: 
     rag("db", "upgrade")
     with pytest.raises(RagError, match="there is no folder"):
         rag("ask", "Who?", "--heat-map", str(tmp_path / "none" / "map.html"))
+
+
+def test_what_is_lost_of_a_file_is_printed_and_the_status_stays_zero(rag: Command, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.txt"
+    path.write_bytes(("naïve café " * 50).encode() + b"\xff")
+    report = rag.json("ingest", str(path), "--dry-run")
+    assert report["partly_read"] == [
+        {"source": path.as_uri(), "reason": "1 place could not be decoded as utf-8 and now read U+FFFD."}
+    ]
+    shown = rag("ingest", str(path))
+    assert "partly read" in shown
+    assert "1 place could not be decoded" in shown
+
+
+def test_rows_of_a_query_are_ingested(rag: Command, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE articles (number INTEGER, name TEXT, body TEXT)")
+        connection.execute("INSERT INTO articles VALUES (7, 'Herons', 'Herons wade in shallow water.')")
+    connection.close()
+    source = ["--sql", f"sqlite:///{tmp_path / 'shop.db'}", "--query", "SELECT * FROM articles"]
+    columns = ["--id-column", "number", "--title-column", "name", "--text-column", "body"]
+    report = rag.json("ingest", *source, *columns)
+    assert (report["num_added"], report["num_refused"]) == (1, 0)
+    (hit, *_) = rag.json("search", "where do herons wade?")["hits"]
+    assert hit["source"].startswith("sql:/")
+    assert hit["source"].endswith("/shop.db?" + hit["source"].partition("?")[2].partition("#")[0] + "#7")
+    refused = rag.json("ingest", *source, status=3)
+    assert "has no column 'id'; it has number, name, body" in refused["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "nothing to ingest"),
+        (["--sql", "sqlite:///x.db"], "belong together"),
+        (["--query", "SELECT 1"], "belong together"),
+        (["a.txt", "--sql", "sqlite:///x.db", "--query", "SELECT 1"], "are for files"),
+        (["--prune", "--sql", "sqlite:///x.db", "--query", "SELECT 1"], "are for files"),
+    ],
+)
+def test_sources_that_do_not_go_together_are_named(rag: Command, arguments: list[str], reason: str) -> None:
+    with pytest.raises(RagError, match=reason):
+        rag("ingest", *arguments)
+
+
+def test_fields_of_records_can_be_named(rag: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"key": 7, "name": "no", "head": "Herons", "story": "Herons wade."}\n{"key": 8}\n'
+    )
+    options = ["--text-field", "story", "--title-field", "head", "--id-field", "key"]
+    report = rag.json("ingest", str(tmp_path / "a.jsonl"), *options, status=3)
+    assert "unreadable lines: 2" in report["refused"][0]["reason"]
+    (document,) = rag.json("documents", "list")["documents"]
+    assert (document["title"], document["source"].partition("#")[2]) == ("Herons", "id=7")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -314,3 +315,52 @@ def test_folder_that_cannot_be_listed_is_reported_and_the_rest_is_read(
     assert report.num_added == 4
     with pytest.raises(InvalidInput, match="no file to read"):
         local.ingest(closed)
+
+
+def test_what_was_lost_is_reported_by_file_and_is_no_refusal(local: Rag, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "pack.zip", "w") as archive:
+        archive.writestr("a.txt", "Words about herons.")
+        archive.writestr("photo.png", "x")
+    (folder / "damaged.txt").write_bytes(("naïve café " * 50).encode() + b"\xff")
+    preview = local.ingest(folder, dry_run=True)
+    report = local.ingest(folder)
+    assert (report.num_added, report.num_refused) == (2, 0)
+    assert [(_name(lost.source), lost.reason) for lost in report.partly_read] == [
+        ("damaged.txt", "1 place could not be decoded as utf-8 and now read U+FFFD."),
+        ("pack.zip", "Files of kinds that are not read: photo.png."),
+    ]
+    assert preview.partly_read == report.partly_read
+    again = local.ingest(folder)
+    assert (again.num_unchanged, again.partly_read) == (2, ())
+
+
+def test_files_that_left_an_archive_leave_the_collection(local: Rag, tmp_path: Path) -> None:
+    path = tmp_path / "pack.zip"
+    for names, counts in (
+        ("abc", (3, 0, 0, 0, 0, 0, 0)),
+        ("abc", (0, 0, 3, 0, 0, 0, 0)),
+        ("ab", (0, 0, 2, 0, 0, 0, 1)),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(zipfile.ZipInfo(f"{name}.txt"), f"Words about topic{name}.")
+        assert _counts(local.ingest(path)) == counts
+    (hit,) = local.search("topica", top_k=1)
+    assert hit.source.endswith("pack.zip#member=a.txt")
+
+
+def test_other_field_names_read_records_anew_and_leave_other_files_alone(local: Rag, tmp_path: Path) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"key": 7, "text": "Herons wade.", "story": "Storks fly."}\n')
+    (folder / "b.md").write_text("# Owls\n\nThey hunt.")
+    assert local.ingest(folder).num_added == 2
+    assert _counts(local.ingest(folder, text_field="story", dry_run=True))[:3] == (0, 1, 1)
+    assert _counts(local.ingest(folder, text_field="story"))[:3] == (0, 1, 1)
+    assert _counts(local.ingest(folder, text_field="story"))[:3] == (0, 0, 2)
+    assert "Storks fly." in local.search("storks", top_k=1)[0].text
+    report = local.ingest(folder, text_field="story", id_field="key")
+    assert (report.num_added, report.num_removed) == (1, 1)
+    assert local.search("storks", top_k=1)[0].source.endswith("a.jsonl#id=7")

@@ -30,14 +30,15 @@ def read_csv(raw: RawFile) -> Iterator[Document]:
         UnreadableDocument: the file is not text, or has no row below its header.
         LimitExceeded: the file or its text is too large.
     """
-    text, metadata = raw.read_text()
+    content = raw.read_text()
     is_tsv = raw.name.lower().endswith(".tsv")
-    delimiter = _sniff_delimiter(text[:_NUM_SAMPLE_CHARS], fallback="\t" if is_tsv else ",")
+    delimiter = _sniff_delimiter(content.text[:_NUM_SAMPLE_CHARS], fallback="\t" if is_tsv else ",")
     builder = TextBuilder(raw)
+    builder.lose(*content.losses)
     columns: list[str] | None = None
     num_rows = 0
-    with _unlimited_fields(len(text)):
-        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+    with _unlimited_fields(len(content.text)):
+        for cells in csv.reader(io.StringIO(content.text, newline=""), delimiter=delimiter):
             if not any(cell.strip() for cell in cells):
                 continue
             if columns is None:
@@ -51,7 +52,7 @@ def read_csv(raw: RawFile) -> Iterator[Document]:
     yield builder.document(
         title="",
         media_type="text/tab-separated-values" if is_tsv else "text/csv",
-        metadata={"num_rows": num_rows, "columns": ", ".join(filter(None, columns or [])), **metadata},
+        metadata={"num_rows": num_rows, "columns": ", ".join(filter(None, columns or [])), **content.metadata},
     )
 
 

@@ -1,26 +1,41 @@
 """DOCX: paragraphs, headings, lists, tables, text boxes and notes in document order."""
 
 import io
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docx
 from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 
-from rag.errors import LimitExceeded, UnreadableDocument
 from rag.ingest.readers.docx_styles import ListNumbers, Styles
-from rag.ingest.readers.docx_xml import Element, blocks, is_data_table, paragraph_text, table_cells, table_rows
+from rag.ingest.readers.docx_xml import (
+    blocks,
+    drawings,
+    is_data_table,
+    num_undescribed_pictures,
+    paragraph_text,
+    table_cells,
+    table_rows,
+)
+from rag.ingest.readers.drawings import (
+    CHART_REFERENCE,
+    DIAGRAM_PART,
+    DIAGRAM_REFERENCE,
+    RELATION,
+    Element,
+    chart_lines,
+    diagram_lines,
+)
 from rag.ingest.readers.facts import sensible_property
+from rag.ingest.readers.losses import counted
+from rag.ingest.readers.office_package import read_package
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile
 from rag.ingest.readers.tables import header_names, row_line
 from rag.records import Document
 
 _MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-_OLD_OFFICE_SIGNATURE = b"\xd0\xcf\x11\xe0"
-_MAX_UNPACKED_SHARE = 4
 
 
 def read_docx(raw: RawFile) -> Iterator[Document]:
@@ -30,12 +45,16 @@ def read_docx(raw: RawFile) -> Iterator[Document]:
         UnreadableDocument: the file is damaged, password-protected, or holds no text.
         LimitExceeded: the file, unpacked or not, or its text is too large.
     """
-    document = docx.Document(io.BytesIO(_checked_content(raw)))
+    document = docx.Document(io.BytesIO(read_package(raw, kind="DOCX", old_ending=".doc")))
     parts = {
         rel.reltype.rsplit("/", 1)[-1]: rel.target_part for rel in document.part.rels.values() if not rel.is_external
     }
-    blocks_writer = _DocxBlocks(TextBuilder(raw), _root(parts.get("styles")), _root(parts.get("numbering")))
+    blocks_writer = _DocxBlocks(
+        TextBuilder(raw), _root(parts.get("styles")), _root(parts.get("numbering")), document.part.related_parts
+    )
     blocks_writer.add(document.element.body)
+    num_lost = num_undescribed_pictures(document.element.body)
+    blocks_writer.builder.lose(*counted(num_lost, "image without a description", "passed over"))
     for name in ("footnotes", "endnotes"):
         blocks_writer.add_notes(_root(parts.get(name)))
     properties = document.core_properties
@@ -46,24 +65,6 @@ def read_docx(raw: RawFile) -> Iterator[Document]:
     )
 
 
-def _checked_content(raw: RawFile) -> bytes:
-    data = raw.read()
-    if data.startswith(_OLD_OFFICE_SIGNATURE):
-        raise UnreadableDocument(f"{raw.name} is password-protected or an old .doc file; save it as plain .docx first.")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            num_bytes = sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise UnreadableDocument(f"{raw.name} is damaged: a DOCX file is a ZIP archive, and this is none.") from error
-    # A few kilobytes can unpack to gigabytes; zipfile never unpacks more than the sizes that are summed up here.
-    if num_bytes > _MAX_UNPACKED_SHARE * raw.max_file_bytes:
-        raise LimitExceeded(
-            f"{raw.name} unpacks to {num_bytes:,} bytes, more than {_MAX_UNPACKED_SHARE} times the limit of a file",
-            setting="max_file_bytes",
-        )
-    return data
-
-
 def _root(part: Any) -> Element | None:
     return None if part is None else parse_xml(part.blob)
 
@@ -71,8 +72,15 @@ def _root(part: Any) -> Element | None:
 class _DocxBlocks:
     """Hands the blocks of a document to the builder."""
 
-    def __init__(self, builder: TextBuilder, styles: Element | None, numbering: Element | None) -> None:
+    def __init__(
+        self,
+        builder: TextBuilder,
+        styles: Element | None,
+        numbering: Element | None,
+        parts: Mapping[str, Any],
+    ) -> None:
         self.builder = builder
+        self._parts = parts
         self._styles = Styles(styles)
         self._numbers = ListNumbers(numbering)
 
@@ -106,6 +114,21 @@ class _DocxBlocks:
             self.builder.paragraph(text)
         for box in boxes:
             self.add(box)
+        self._add_drawings(paragraph)
+
+    def _add_drawings(self, paragraph: Element) -> None:
+        """Add the words and numbers of charts and diagrams, which are parts of their own."""
+        for drawing in drawings(paragraph):
+            for tag, attribute, lines_of in (
+                (CHART_REFERENCE, f"{RELATION}id", chart_lines),
+                (DIAGRAM_REFERENCE, DIAGRAM_PART, diagram_lines),
+            ):
+                references = (str(reference.get(attribute)) for reference in drawing.iter(tag))
+                for part in filter(None, map(self._parts.get, references)):
+                    self.builder.break_lines()
+                    for line in lines_of(parse_xml(part.blob)):
+                        self.builder.line(line)
+                    self.builder.break_lines()
 
     def _add_table(self, table: Element) -> None:
         if not is_data_table(table):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from docx.oxml.ns import qn
 
-from rag.ingest.readers.docx_xml import Element, value
+from rag.ingest.readers.docx_xml import value
+from rag.ingest.readers.drawings import Element
 
 _HEADING_NAME = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _CONTENTS_NAME = re.compile(r"toc \d", re.IGNORECASE)

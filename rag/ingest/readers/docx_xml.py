@@ -4,12 +4,10 @@ python-docx gives the parts of the file; its own paragraphs pass over content co
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from docx.oxml.ns import qn
 
-# lxml comes without types, and with it the elements of python-docx.
-Element = Any
+from rag.ingest.readers.drawings import Element, picture_description
 
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
@@ -18,6 +16,8 @@ _AS_CHARACTER = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:no
 # Deleted and moved-away text, and what the file repeats for programs that cannot show the newer form.
 _NOT_SHOWN = frozenset((qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), _MC + "Fallback"))
 _BLOCKS = frozenset((qn("w:p"), qn("w:tbl")))
+_PICTURE = qn("pic:pic")
+_OLD_PICTURE = "{urn:schemas-microsoft-com:vml}imagedata"
 _MAX_SPAN = 63  # Word's own limit for columns
 
 
@@ -46,8 +46,33 @@ def _gather(element: Element, parts: list[str], boxes: list[Element]) -> None:
             parts.append(_AS_CHARACTER[child.tag])
         elif child.tag == qn("w:txbxContent"):
             boxes.append(child)
+        elif child.tag == qn("w:drawing") and (description := _description(child)):
+            parts.append(f" {description} ")
         elif child.tag not in _NOT_SHOWN:
             _gather(child, parts, boxes)
+
+
+def drawings(parent: Element) -> Iterator[Element]:
+    """The drawings of a paragraph or a body: pictures, charts, diagrams, shapes."""
+    for child in parent:
+        if child.tag in (qn("w:drawing"), qn("w:pict")):
+            yield child
+        elif child.tag not in _NOT_SHOWN:
+            yield from drawings(child)
+
+
+def num_undescribed_pictures(body: Element) -> int:
+    """How many pictures there are of which the file does not say in words what they show."""
+    return sum(
+        next(drawing.iter(_PICTURE, _OLD_PICTURE), None) is not None and not _description(drawing)
+        for drawing in drawings(body)
+    )
+
+
+def _description(drawing: Element) -> str:
+    if next(drawing.iter(_PICTURE), None) is None:
+        return ""
+    return picture_description(next((str(e.get("descr", "")) for e in drawing.iter(qn("wp:docPr"))), ""))
 
 
 def table_rows(table: Element) -> list[list[str]]:

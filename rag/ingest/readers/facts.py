@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from pathlib import PurePath
 
 from rag.text.clean import clean_text
@@ -12,9 +13,11 @@ _MAX_PROPERTY_CHARS = 300
 _MAX_FACTS = 50
 _MAX_KEY_CHARS = 100
 _MAX_VALUE_CHARS = 500
+_NUM_DIGITS = 15  # as many as Excel keeps
+_MAX_PLAIN_EXPONENT = 25
 _MAX_INTEGER = 2**53  # JSON readers agree on integers up to here (RFC 8259, section 6)
 
-_PLACEHOLDER = re.compile(r"\(?(anonymous|unspecified|unknown|none|n/a)\)?|python-docx|title", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"\(?(anonymous|unspecified|unknown|none|n/a)\)?|python-docx|openpyxl|title", re.IGNORECASE)
 _NO_TITLE = re.compile(
     r"untitled.*|document ?\d*|(word|microsoft word) document|powerpoint presentation"
     r"|microsoft (word|powerpoint|excel) - .*|\S+\.(docx?|pdf|indd|qxd|tmp|dvi|tex|rtf|odt|html?)",
@@ -33,6 +36,14 @@ def sensible_property(value: object) -> str:
     line = one_line(value) if isinstance(value, str) else ""
     is_placeholder = _NO_TITLE.fullmatch(line) or _PLACEHOLDER.fullmatch(line)
     return "" if is_placeholder else line[:_MAX_PROPERTY_CHARS].rstrip()
+
+
+def plain_number(value: float) -> str:
+    """A number as people write it: without the digits that binary fractions bring in, and without an exponent."""
+    if not math.isfinite(value):
+        return str(value)
+    shortest = Decimal(f"{value + 0.0:.{_NUM_DIGITS}g}")  # + 0.0: no minus before zero
+    return f"{shortest:f}" if abs(shortest.adjusted()) < _MAX_PLAIN_EXPONENT else str(shortest)
 
 
 def title_from_name(name: str) -> str:

@@ -13,7 +13,7 @@ from rag.ingest.readers.raw_file import RawFile
 from rag.records import Document
 from rag.text.clean import clean_text
 
-_DECLARED_ENCODING = re.compile(
+DECLARED_ENCODING = re.compile(
     rb"""(?:<meta[^>]{0,200}charset\s*=\s*|<\?xml[^>]{0,100}encoding\s*=\s*)["']?(?P<encoding>[\w-]{2,20})""",
     re.IGNORECASE,
 )
@@ -32,16 +32,17 @@ def read_html(raw: RawFile) -> Iterator[Document]:
         UnreadableDocument: the file is not text, or shows none.
         LimitExceeded: the file or its text is too large.
     """
-    markup, metadata = raw.read_text(declaration=_DECLARED_ENCODING)
-    soup = _parse(markup)
+    content = raw.read_text(declaration=DECLARED_ENCODING)
+    soup = _parse(content.text)
     builder = TextBuilder(raw)
+    builder.lose(*content.losses)
     for root, keeps_surroundings in ((_content_root(soup), False), (soup, False), (soup, True)):
         if builder.is_empty:
             _add_blocks(builder, root, keeps_surroundings=keeps_surroundings)
     yield builder.document(
         title=sensible_property(soup.title.get_text() if soup.title else None),
         media_type="text/html",
-        metadata={**_facts(soup), **metadata},
+        metadata={**_facts(soup), **content.metadata},
     )
 
 

@@ -3,15 +3,17 @@
 A record's text is the first of its fields ``text``, ``content``, ``body`` and ``answer`` that holds any, its title the
 first of ``title``, ``name``, ``question`` and ``id``. Its other short scalars are metadata. What is left (nested or
 long values; every field of a record without a text field) becomes ``key: value`` lines of the text, so no word is lost.
+Which fields hold text, title and id can also be said (``RawFile.fields``); the id then takes the place of the row.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rag.errors import UnreadableDocument
 from rag.ingest.readers.facts import one_line, sensible_property, title_from_name
+from rag.ingest.readers.limits import check_size
 from rag.ingest.readers.outline import TextBuilder
-from rag.ingest.readers.raw_file import RawFile, check_size
+from rag.ingest.readers.raw_file import FieldNames, RawFile, RawText
 from rag.records import Document
 from rag.text.clean import clean_text
 
@@ -20,6 +22,7 @@ _TITLE_FIELDS = ("title", "name", "question", "id")
 _MEDIA_TYPE = "application/json"  # each line of JSON Lines is one, too; the lines together have no registered name
 _MAX_METADATA_CHARS = 500
 _MAX_KEY_CHARS = 100
+_MAX_ID_CHARS = 500  # ids become part of the source, which is indexed
 _MAX_PATH_CHARS = 300  # so that hostile nesting does not repeat long keys without end
 _MAX_BAD_ROWS_NAMED = 20
 
@@ -28,30 +31,34 @@ def read_json(raw: RawFile) -> Iterator[Document]:
     """Read ``.json``: an array gives a document for each element, ``source#row=N`` from 1; anything else gives one.
 
     Raises:
-        UnreadableDocument: the file is not JSON or holds no text; at the end, if some elements hold no text, naming
-            them, when all the others have been yielded.
+        UnreadableDocument: the file is not JSON or holds no text; at the end, if some elements hold no text or lack a
+            field that was asked for, naming them, when all the others have been yielded.
         LimitExceeded: the file or a text is too large.
     """
-    text, metadata = raw.read_text()
+    raw_text = raw.read_text()
     try:
-        content = json.loads(text)
+        content = json.loads(raw_text.text)
     except json.JSONDecodeError as error:
         raise UnreadableDocument(
             f"{raw.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
         ) from error
     except (RecursionError, ValueError) as error:
         raise UnreadableDocument(f"{raw.name} cannot be read as JSON: {_reason(error)}.") from error
+    records = _Records(raw, raw_text)
     if not isinstance(content, list):
-        yield _read_record(raw, content, metadata)
+        try:
+            yield records.read(content)
+        except _BadRecord as error:
+            raise UnreadableDocument(f"{raw.name} cannot be read: {error}.") from error
         return
     if not content:
         raise UnreadableDocument(f"{raw.name} holds an empty list.")
     bad_rows = []
     for row, element in enumerate(content, 1):
         try:
-            yield _read_record(raw, element, metadata, row=row)
-        except UnreadableDocument:
-            bad_rows.append((row, "it holds no text"))
+            yield records.read(element, row=row)
+        except _BadRecord as error:
+            bad_rows.append((row, str(error)))
     _refuse(raw, bad_rows, num_records=len(content), unit="elements")
 
 
@@ -59,25 +66,25 @@ def read_json_lines(raw: RawFile) -> Iterator[Document]:
     """Read ``.jsonl`` or ``.ndjson`` line by line: line N gives the document ``source#row=N``; blank lines are skipped.
 
     Raises:
-        UnreadableDocument: at the end, naming the lines that are not JSON or hold no text, when all the others have
-            been yielded: one bad line costs no good one, and none goes unnoticed.
+        UnreadableDocument: at the end, naming the lines that are not JSON, hold no text or lack a field that was asked
+            for, when all the others have been yielded: one bad line costs no good one, and none goes unnoticed.
         LimitExceeded: the file or a line's text is too large.
     """
+    records = _Records(raw, RawText("", {}, ()))
+    max_file_bytes = raw.limits.max_file_bytes
     bad_rows: list[tuple[int, str]] = []
     num_bytes = num_lines = num_records = 0
-    while line := raw.stream.readline(raw.max_file_bytes + 1 - num_bytes):
+    while line := raw.stream.readline(max_file_bytes + 1 - num_bytes):
         num_bytes += len(line)
-        check_size(num_bytes, max_file_bytes=raw.max_file_bytes, name=raw.name)
+        check_size(num_bytes, max_file_bytes=max_file_bytes, name=raw.name)
         num_lines += 1
         if not line.strip():
             continue
         try:
             record = json.loads(line.decode("utf-8-sig" if num_lines == 1 else "utf-8"))
-            document = _read_record(raw, record, {}, row=num_lines)
+            document = records.read(record, row=num_lines)
         except (RecursionError, ValueError) as error:
             bad_rows.append((num_lines, _reason(error)))
-        except UnreadableDocument:
-            bad_rows.append((num_lines, "it holds no text"))
         else:
             num_records += 1
             yield document
@@ -107,26 +114,63 @@ def _refuse(raw: RawFile, bad_rows: list[tuple[int, str]], *, num_records: int, 
         )
 
 
-def _read_record(raw: RawFile, record: object, metadata: Mapping[str, object], *, row: int | None = None) -> Document:
-    builder = TextBuilder(raw)
-    title = title_from_name(raw.name) if row is None else f"{title_from_name(raw.name)}, row {row}"
-    facts: dict[str, object] = {}
-    if isinstance(record, dict):
-        title = _add_fields(builder, record, facts) or title
-    else:
-        _add_lines(builder, "", record)
-    return builder.document(
-        title=title,
-        media_type=_MEDIA_TYPE,
-        metadata={**facts, **metadata},
-        source=raw.uri if row is None else f"{raw.uri}#row={row}",
-    )
+class _BadRecord(ValueError):
+    """A record that gives no document; the message says why, without its number."""
 
 
-def _add_fields(builder: TextBuilder, record: dict[str, object], facts: dict[str, object]) -> str:
+class _Records:
+    """Makes documents of the records of one file."""
+
+    def __init__(self, raw: RawFile, raw_text: RawText) -> None:
+        self._raw, self._raw_text = raw, raw_text
+        self._losses = raw_text.losses
+        self._ids: set[str] = set()
+
+    def read(self, record: object, *, row: int | None = None) -> Document:
+        """The document of a record.
+
+        Raises:
+            _BadRecord: it holds no text, or lacks a field that was asked for.
+        """
+        builder = TextBuilder(self._raw)
+        place = self._raw.place if row is None else self._raw.place_of("row", row)
+        if self._raw.fields.id is not None:
+            place = self._raw.place_of("id", self._new_id(record))
+        title = title_from_name(self._raw.name) if row is None else f"{title_from_name(self._raw.name)}, row {row}"
+        facts: dict[str, object] = {}
+        if isinstance(record, dict):
+            title = _add_fields(builder, record, facts, self._raw.fields) or title
+        elif self._raw.fields.text is not None:
+            raise _BadRecord(f"it has no field {self._raw.fields.text!r}")
+        else:
+            _add_lines(builder, "", record)
+        if builder.is_empty:
+            raise _BadRecord("it holds no text")
+        builder.lose(*self._losses)  # said once, by the first document
+        self._losses = ()
+        metadata = {**facts, **self._raw_text.metadata}
+        return builder.document(title=title, media_type=_MEDIA_TYPE, metadata=metadata, place=place)
+
+    def _new_id(self, record: object) -> str:
+        name = self._raw.fields.id or ""
+        value = record.get(name) if isinstance(record, dict) else None
+        if not _has_words(value):
+            raise _BadRecord(f"it has no id in the field {name!r}")
+        record_id = one_line(str(value))[:_MAX_ID_CHARS]
+        if record_id in self._ids:
+            raise _BadRecord(f"its id {record_id!r} stands above already")
+        self._ids.add(record_id)
+        return record_id
+
+
+def _add_fields(builder: TextBuilder, record: dict[str, object], facts: dict[str, object], fields: FieldNames) -> str:
     """Put each field where it belongs; returns the title."""
-    text_field = next((name for name in _TEXT_FIELDS if _has_words(record.get(name))), None)
-    title_field = next((name for name in _TITLE_FIELDS if _has_words(record.get(name))), None)
+    text_fields = _TEXT_FIELDS if fields.text is None else (fields.text,)
+    title_fields = _TITLE_FIELDS if fields.title is None else (fields.title,)
+    text_field = next((name for name in text_fields if _has_words(record.get(name))), None)
+    title_field = next((name for name in title_fields if _has_words(record.get(name))), None)
+    if fields.text is not None and text_field is None:
+        raise _BadRecord(f"it has no text in the field {fields.text!r}")
     title = sensible_property(str(record[title_field])) if title_field else ""
     if text_field:
         builder.paragraph(str(record[text_field]))

@@ -36,17 +36,18 @@ def read_markdown(raw: RawFile) -> Iterator[Document]:
         UnreadableDocument: the file is not text, or empty.
         LimitExceeded: the file or its text is too large.
     """
-    text, metadata = raw.read_text()
-    text = text.replace("\r\n", "\n")
+    content = raw.read_text()
+    text = content.text.replace("\r\n", "\n")
     fields, body_start = _front_matter(text)
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable(["table", "strikethrough"])
     tokens = parser.parse(_TEMPLATE_ADDRESS.sub("](#)", text[body_start:]))
     if any(token.level >= _MAX_NESTING - 1 for token in tokens):
         raise UnreadableDocument(f"{raw.name} nests quotes or lists too deeply; flatten them.")
     blocks = _MarkdownBlocks(TextBuilder(raw))
+    blocks.builder.lose(*content.losses)
     blocks.add(tokens)
     title = sensible_property(fields.pop("title", None))
-    yield blocks.builder.document(title=title, media_type="text/markdown", metadata={**fields, **metadata})
+    yield blocks.builder.document(title=title, media_type="text/markdown", metadata={**fields, **content.metadata})
 
 
 def _front_matter(text: str) -> tuple[dict[str, object], int]:

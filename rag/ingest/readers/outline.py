@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from rag.errors import UnreadableDocument
 from rag.ingest.readers.facts import clean_facts, one_line, title_from_name
-from rag.ingest.readers.raw_file import RawFile, check_chars
+from rag.ingest.readers.limits import check_chars
+from rag.ingest.readers.raw_file import RawFile
 from rag.records import Document, Section
 from rag.text.clean import clean_text
 
@@ -30,6 +31,7 @@ class TextBuilder:
         self._row: int | None = None
         self._section_start: int | None = None
         self._after_line = False
+        self._losses: list[str] = []
 
     @property
     def is_empty(self) -> bool:
@@ -84,10 +86,16 @@ class TextBuilder:
         """Set the next line off by a blank line: it belongs to another list or table."""
         self._after_line = False
 
+    def lose(self, *losses: str) -> None:
+        """Note what of the file is not in the text, one sentence each."""
+        self._losses.extend(losses)
+
     def document(
-        self, *, title: str, media_type: str, metadata: Mapping[str, object], source: str | None = None
+        self, *, title: str, media_type: str, metadata: Mapping[str, object], place: str | None = None
     ) -> Document:
         """The document of all blocks so far; without ``title``, its top heading or the file's name serves.
+
+        ``place`` says where in the outermost file the document lies, if it is but a part of this one.
 
         Raises:
             UnreadableDocument: there is no text.
@@ -97,13 +105,14 @@ class TextBuilder:
             raise UnreadableDocument(f"{self._raw.name} holds no text.")
         top_heading = self._top_heading[1] if self._top_heading else ""
         return Document(
-            source=source or self._raw.uri,
+            source=f"{self._raw.uri}#{place}" if place else self._raw.source,
             file=self._raw.uri,
             title=title or top_heading or title_from_name(self._raw.name),
             media_type=media_type,
             text="".join(self._parts),
             sections=tuple(self._sections),
             metadata=clean_facts(metadata),
+            losses=tuple(self._losses),
         )
 
     def _append(self, block: str, *, separator: str) -> None:
@@ -118,7 +127,7 @@ class TextBuilder:
             self._section_start = self._length + len(block) - len(block.lstrip())
         self._parts.append(block)
         self._length += len(block)
-        check_chars(self._length, max_document_chars=self._raw.max_document_chars, name=self._raw.name)
+        check_chars(self._length, max_document_chars=self._raw.limits.max_document_chars, name=self._raw.name)
 
     def _end_section(self) -> None:
         if self._section_start is not None:

@@ -14,7 +14,8 @@ def read_plain_text(raw: RawFile) -> Iterator[Document]:
         UnreadableDocument: the file is not text, or empty.
         LimitExceeded: the file or its text is too large.
     """
-    text, metadata = raw.read_text()
+    content = raw.read_text()
     builder = TextBuilder(raw)
-    builder.paragraph(text)
-    yield builder.document(title="", media_type="text/plain", metadata=metadata)
+    builder.lose(*content.losses)
+    builder.paragraph(content.text)
+    yield builder.document(title="", media_type="text/plain", metadata=content.metadata)

@@ -25,13 +25,14 @@ def read_restructured_text(raw: RawFile) -> Iterator[Document]:
         UnreadableDocument: the file is not text, or empty.
         LimitExceeded: the file or its text is too large.
     """
-    raw_text, metadata = raw.read_text()
-    lines = clean_text(raw_text).split("\n")
+    content = raw.read_text()
+    lines = clean_text(content.text).split("\n")
     fields = _header_fields(lines)
     builder = TextBuilder(raw)
+    builder.lose(*content.losses)
     _add_lines(builder, lines)
     title = sensible_property(fields.get("title"))
-    yield builder.document(title=title, media_type=_MEDIA_TYPE, metadata={**fields, **metadata})
+    yield builder.document(title=title, media_type=_MEDIA_TYPE, metadata={**fields, **content.metadata})
 
 
 def _header_fields(lines: list[str]) -> dict[str, str]:

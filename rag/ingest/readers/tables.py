@@ -1,9 +1,12 @@
 """Tables as text: a line per row that repeats the column names, so that a row makes sense on its own."""
 
+import re
 from collections.abc import Sequence
 from itertools import zip_longest
 
 from rag.ingest.readers.facts import one_line
+
+_AMOUNT = re.compile(r"[-+(]?\s*\W?\s*\d[\d\s.,':/-]*\s*([KMBkmb]|\W|[A-Z]{3})?\)?")
 
 
 def row_line(headers: Sequence[str], cells: Sequence[str]) -> str:
@@ -14,6 +17,11 @@ def row_line(headers: Sequence[str], cells: Sequence[str]) -> str:
         if value:
             facts.append(f"{header}: {value}" if header else value)
     return "; ".join(facts)
+
+
+def is_amount(text: str) -> bool:
+    """Whether a cell holds a number, a sum, a share, a date or the like rather than words."""
+    return _AMOUNT.fullmatch(text.strip()) is not None
 
 
 def header_names(cells: Sequence[str]) -> list[str]:

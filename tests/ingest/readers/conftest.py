@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from rag.config import Settings
+from rag.ingest.readers.limits import limits_of
+from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
 from rag.ingest.readers.registry import read_bytes
 from rag.records import Document, Section
 
@@ -13,21 +16,14 @@ Layout = Callable[[Document], list[tuple[tuple[str, ...], str]]]
 
 @pytest.fixture(scope="session")
 def read() -> ReadAll:
-    """``read(content, name)``: the documents of an upload."""
+    """``read(content, name)``: the documents of an upload. Further options are limits by name."""
 
     def read_all(
-        content: str | bytes, name: str, *, max_file_bytes: int = 10_000_000, max_document_chars: int = 10_000_000
+        content: str | bytes, name: str, *, fields: FieldNames = NO_FIELDS, **changed_limits: int
     ) -> list[Document]:
         data = content.encode() if isinstance(content, str) else content
-        return list(
-            read_bytes(
-                data,
-                name=name,
-                source=f"upload:{name}",
-                max_file_bytes=max_file_bytes,
-                max_document_chars=max_document_chars,
-            )
-        )
+        limits = limits_of(Settings(**changed_limits))
+        return list(read_bytes(data, name=name, source=f"upload:{name}", limits=limits, fields=fields))
 
     return read_all
 

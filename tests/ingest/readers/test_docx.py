@@ -8,7 +8,8 @@ import docx
 import pytest
 from docx.document import Document as WordDocument
 from docx.oxml import parse_xml
-from docx.oxml.ns import nsdecls
+from docx.oxml.ns import nsdecls, qn
+from PIL import Image
 
 from rag.errors import UnreadableDocument
 from rag.records import Document
@@ -155,6 +156,51 @@ def test_the_table_of_contents_is_left_out(read: ReadAll) -> None:
     assert read(to_bytes(word), "a.docx")[0].text == "text"
 
 
+def add_picture(word: WordDocument, description: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(stream, "PNG")
+    stream.seek(0)
+    word.add_picture(stream)
+    list(word.element.body.iter(qn("wp:docPr")))[-1].set("descr", description)
+
+
+def test_descriptions_of_pictures_are_read_and_pictures_without_one_counted(read: ReadAll) -> None:
+    word = docx.Document()
+    word.add_paragraph("text")
+    for description in ("", "logo.png", "A map of the offices"):
+        add_picture(word, description)
+    (document,) = read(to_bytes(word), "a.docx")
+    assert document.text == "text\n\nA map of the offices"
+    assert document.losses == ("2 images without a description were passed over.",)
+
+
+def test_the_numbers_of_a_chart_are_read(read: ReadAll) -> None:
+    word = docx.Document()
+    word.add_paragraph("before")
+    chart_namespace = "http://schemas.openxmlformats.org/drawingml/2006/chart"
+    points = "".join(f"<c:pt idx='{i}'><c:v>{v}</c:v></c:pt>" for i, v in enumerate((4.3, 0.30000000000000004)))
+    names = "".join(f"<c:pt idx='{i}'><c:v>{v}</c:v></c:pt>" for i, v in enumerate(("Q1", "Q2")))
+    chart = (
+        f"<c:chartSpace xmlns:c='{chart_namespace}'><c:chart><c:plotArea><c:barChart><c:ser><c:tx><c:strRef>"
+        "<c:strCache>"
+        f"<c:pt idx='0'><c:v>Sales</c:v></c:pt></c:strCache></c:strRef></c:tx><c:cat><c:strRef><c:strCache>{names}"
+        f"</c:strCache></c:strRef></c:cat><c:val><c:numRef><c:numCache>{points}</c:numCache></c:numRef></c:val></c:ser>"
+        "</c:barChart></c:plotArea></c:chart></c:chartSpace>"
+    )
+    part = docx.opc.part.Part(
+        docx.opc.packuri.PackURI("/word/charts/chart1.xml"), "application/xml", chart.encode(), word.part.package
+    )
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    reference = word.part.relate_to(part, f"{relation}/chart")
+    add_xml(
+        word,
+        f"<w:p><w:r><w:drawing><c:chart xmlns:c='{chart_namespace}' xmlns:r='{relation}' r:id='{reference}'/>"
+        "</w:drawing></w:r></w:p>",
+    )
+    word.add_paragraph("after")
+    assert read(to_bytes(word), "a.docx")[0].text == "before\n\nQ1; Sales: 4.3\nQ2; Sales: 0.3\n\nafter"
+
+
 def test_a_document_without_text_is_refused(read: ReadAll) -> None:
     with pytest.raises(UnreadableDocument, match="a.docx holds no text"):
         read(to_bytes(docx.Document()), "a.docx")
@@ -163,9 +209,9 @@ def test_a_document_without_text_is_refused(read: ReadAll) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"no archive", "a DOCX file is a ZIP archive, and this is none"),
+        (b"no archive", "DOCX files are ZIP archives, and this is none"),
         (b"\xd0\xcf\x11\xe0" + b"x" * 100, "password-protected or an old .doc file"),
-        (to_bytes(docx.Document())[:-100], "ZIP archive"),
+        (to_bytes(docx.Document())[:-100], "ZIP archives"),
     ],
 )
 def test_a_damaged_or_protected_file_is_refused(read: ReadAll, data: bytes, reason: str) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from rag.config import Settings
 from rag.errors import LimitExceeded, UnreadableDocument
+from rag.ingest.readers.limits import limits_of
+from rag.ingest.readers.raw_file import FieldNames
 from rag.ingest.readers.registry import read_bytes
 from rag.records import Document
 
@@ -94,7 +97,7 @@ def test_each_line_is_a_document_numbered_by_its_line(read: ReadAll, ending: str
 
 def test_bad_lines_are_named_after_all_good_ones_were_read() -> None:
     data = b'{"text": "One."}\n{"text"\n\xff\n{}\n{"text": "Two."}\n'
-    documents = read_bytes(data, name="a.jsonl", source="s", max_file_bytes=1_000, max_document_chars=1_000)
+    documents = read_bytes(data, name="a.jsonl", source="s", limits=limits_of(Settings()))
     assert [next(documents).text, next(documents).text] == ["One.", "Two."]
     with pytest.raises(
         UnreadableDocument, match=r"unreadable lines: 2, 3, 4 \(the first: .*\); the others were read\."
@@ -103,7 +106,7 @@ def test_bad_lines_are_named_after_all_good_ones_were_read() -> None:
 
 
 def test_bad_elements_are_named_after_all_good_ones_were_read() -> None:
-    documents = read_bytes(b'[null, "One.", {}]', name="a.json", source="s", max_file_bytes=99, max_document_chars=99)
+    documents = read_bytes(b'[null, "One.", {}]', name="a.json", source="s", limits=limits_of(Settings()))
     assert next(documents).text == "One."
     with pytest.raises(UnreadableDocument, match="unreadable elements: 1, 3 "):
         next(documents)
@@ -116,7 +119,54 @@ def test_only_the_first_of_many_bad_lines_are_named(read: ReadAll) -> None:
 
 def test_lines_are_read_one_at_a_time() -> None:
     data = b'{"text": "One."}\n' + b'{"text": "' + b"x" * 200 + b'"}\n'
-    documents = read_bytes(data, name="a.jsonl", source="s", max_file_bytes=1_000, max_document_chars=100)
+    documents = read_bytes(data, name="a.jsonl", source="s", limits=limits_of(Settings(max_document_chars=100)))
     assert next(documents).text == "One."
     with pytest.raises(LimitExceeded, match="max_document_chars"):
         next(documents)
+
+
+RECORDS = [
+    {"key": "A/1", "headline": "First", "story": "One.", "text": "no", "year": 2024},
+    {"key": "A 2", "headline": "Second"},
+    {"key": "A/1", "headline": "Again", "story": "Three."},
+    {"headline": "Nameless", "story": "Four."},
+    "words",
+    {"key": 5, "story": "Six."},
+]
+NAMED = FieldNames(text="story", title="headline", id="key")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_the_fields_for_text_title_and_id_can_be_named(name: str) -> None:
+    content = json.dumps(RECORDS) if name == "a.json" else "\n".join(map(json.dumps, RECORDS))
+    documents = read_bytes(content.encode(), name=name, source="s", limits=limits_of(Settings()), fields=NAMED)
+    first, last = next(documents), next(documents)
+    assert (first.source, first.file, first.title, first.text) == ("s#id=A/1", "s", "First", "One.")
+    assert first.metadata == {"key": "A/1", "headline": "First", "text": "no", "year": 2024}
+    assert (last.source, last.title, last.text) == ("s#id=5", "a, row 6", "Six.")
+    with pytest.raises(UnreadableDocument) as caught:
+        next(documents)
+    unit = "elements" if name == "a.json" else "lines"
+    assert f"unreadable {unit}: 2, 3, 4, 5 (the first: it has no text in the field 'story')" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"key": 1}, "it has no text in the field 'story'"),
+        ({"key": 1, "story": " "}, "it has no text in the field 'story'"),
+        ({"story": "x"}, "it has no id in the field 'key'"),
+        (["x"], "it has no id in the field 'key'"),
+    ],
+)
+def test_an_object_without_a_named_field_is_refused(read: ReadAll, record: object, reason: str) -> None:
+    content = json.dumps(record) if isinstance(record, dict) else json.dumps("x")
+    with pytest.raises(UnreadableDocument, match=reason):
+        read(content, "a.json", fields=NAMED)
+
+
+def test_damage_of_a_file_is_told_once(read: ReadAll) -> None:
+    content = json.dumps(["naïve café"] * 30, ensure_ascii=False).encode()
+    damaged = content[:-2] + b"\xff" + content[-2:]
+    losses = [document.losses for document in read(damaged, "a.json")]
+    assert losses == [("1 place could not be decoded as utf-8 and now read U+FFFD.",)] + [()] * 29

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.config import Settings
 from rag.errors import LimitExceeded, UnreadableDocument
+from rag.ingest.readers.limits import UnpackingBudget, limits_of
 from rag.ingest.readers.outline import TextBuilder
 from rag.ingest.readers.raw_file import RawFile
 from rag.records import Document
@@ -14,12 +16,9 @@ from rag.text.clean import clean_text
 
 
 def builder(max_document_chars: int = 1_000) -> TextBuilder:
-    stream = io.BytesIO()
-    return TextBuilder(
-        RawFile(
-            stream=stream, name="a_b.md", uri="file:///a_b.md", max_file_bytes=9, max_document_chars=max_document_chars
-        )
-    )
+    limits = limits_of(Settings(max_document_chars=max_document_chars))
+    budget = UnpackingBudget(limits)
+    return TextBuilder(RawFile(stream=io.BytesIO(), name="a_b.md", uri="file:///a_b.md", limits=limits, budget=budget))
 
 
 def finish(blocks: TextBuilder) -> Document:

@@ -48,6 +48,7 @@ def test_each_page_is_a_section(read: ReadAll) -> None:
     assert document.title == "Annual report"
     assert document.media_type == "application/pdf"
     assert document.metadata == {"author": "A B", "num_pages": 3, "pages_without_text": "2"}
+    assert document.losses == ("Page 2 has no text; it may be a scan.",)
 
 
 def test_a_title_that_nobody_gave_is_not_taken(read: ReadAll) -> None:
