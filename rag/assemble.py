@@ -90,7 +90,7 @@ class Rag:
     @cached_property
     def indexes(self) -> IndexSet:
         """The indexes of all collections."""
-        return IndexSet(self.database, self.embedder, self.settings.index_dir)
+        return IndexSet(self.database, self.embedder, self.settings.index_dir, vector_index=self.settings.vector_index)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -174,6 +174,7 @@ class Rag:
             found = get_collection(session, collection)
         index = self.indexes.get(found)
         index.refresh()
+        index.optimize()
         index.save()
 
     def search(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import InvalidInput, LimitExceeded
+from rag.index.allowed_ids import AllowedIds
 from rag.index.collection_index import SearchFilter
 from rag.index.embedder import Embedder
 from rag.index.index_set import IndexSet
@@ -87,7 +88,7 @@ class Retriever:
             allowed = None
             if filters:
                 allowed = SearchFilter(
-                    passage_ids=passage_ids_matching(session, found.id, filters),
+                    passage_ids=AllowedIds.of_ids(passage_ids_matching(session, found.id, filters)),
                     document_ids=document_ids_matching(session, found.id, filters),
                 )
         index = self._indexes.get(found)

@@ -10,6 +10,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexDamaged
+from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
 from rag.index.keyword import KeywordEntry, KeywordIndex
+from rag.index.recall import measure_recall
 from rag.index.snapshots import SnapshotFolder, check_snapshot, link_folder
-from rag.index.vectors import VectorIndex
+from rag.index.vectors import VectorIndex, VectorIndexKind, VectorStats
 from rag.records import HitScores, SearchMode
 from rag.store.database import Database
 from rag.store.index_changes import changes_after, last_change_id
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 REPLAY_BATCH = 2_000
 REBUILD_BATCH = 10_000
+LINK_BATCH = 1_000
+"""Vectors that are linked while searches wait: half a second to a second."""
 SNAPSHOT_AFTER = 5_000
 """Changes that a reading process replays before it writes a snapshot itself, to spare the next one."""
 
@@ -40,7 +45,7 @@ SNAPSHOT_AFTER = 5_000
 class SearchFilter:
     """The passages and documents that a search may find; None: all of the collection."""
 
-    passage_ids: NDArray[np.int64]
+    passage_ids: AllowedIds
     document_ids: list[int]
 
 
@@ -55,10 +60,12 @@ class CollectionIndex:
         embedding_model: str,
         dimension: int,
         folder: Path,
+        vector_index: VectorIndexKind = "auto",
     ) -> None:
         self._database = database
         self._collection_id = collection_id
         self._embedding_model, self._dimension = embedding_model, dimension
+        self._vector_index: VectorIndexKind = vector_index
         self._snapshots = SnapshotFolder(folder)
         self._lock = threading.RLock()
         self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
@@ -79,12 +86,39 @@ class CollectionIndex:
         """Where its snapshots lie."""
         return self._snapshots.folder
 
+    @property
+    def vector_stats(self) -> VectorStats:
+        """What its vector index is made of now."""
+        with self._lock:
+            return self._vectors.stats
+
+    def vector_recall(self) -> float:
+        """Recall@10 of the vector search against an exact one; see ``rag.index.recall``."""
+        with self._lock:
+            return measure_recall(self._vectors)
+
     def rebuild(self) -> None:
         """Build both indexes anew from SQL, nothing embedded again, and write a snapshot."""
         with self._lock:
             self._rebuild()
             self.refresh()
+            self._vectors.optimize()
             self.save()
+
+    def optimize(self) -> None:
+        """Give the vector index the structure that its size calls for. For whoever adds many passages, before ``save``.
+
+        Making a graph takes up to a millisecond a vector. Searches go on meanwhile and find everything.
+        """
+        more = True
+        while more:
+            with self._lock:
+                before = self._vectors.stats
+                more = self._vectors.optimize(max_vectors=LINK_BATCH)
+                if self._vectors.stats != before:
+                    self._saved_change_id = -1
+            if more:
+                time.sleep(0.001)  # a thread that lets go of a lock and takes it at once again gives no other a turn
 
     def close(self) -> None:
         """Remove this process's working copy of the keyword index."""
@@ -113,7 +147,7 @@ class CollectionIndex:
                 return False
             written = self._snapshots.begin()
             try:
-                self._vectors.save(written / "vectors.faiss")
+                self._vectors.save(written / "vectors")
                 link_folder(self._keyword_folder, written / "keyword")
                 self._snapshots.commit(
                     written,
@@ -176,7 +210,7 @@ class CollectionIndex:
         folder = self._new_keyword_folder()
         link_folder(snapshot / "keyword", folder)
         keyword = KeywordIndex(folder)
-        vectors = VectorIndex.load(snapshot / "vectors.faiss", self._dimension)
+        vectors = VectorIndex.load(snapshot / "vectors", self._dimension, kind=self._vector_index)
         if len(vectors) != manifest.num_passages or len(keyword) != manifest.num_passages:
             raise IndexDamaged(f"Snapshot {snapshot} does not hold the passages that its manifest counts.")
         self._keyword, self._vectors, self._keyword_folder = keyword, vectors, folder
@@ -184,7 +218,7 @@ class CollectionIndex:
 
     def _rebuild(self) -> None:
         """Both indexes from SQL, no text embedded again."""
-        self._vectors = VectorIndex(self._dimension)
+        self._vectors = VectorIndex(self._dimension, kind=self._vector_index)
         self._keyword_folder = self._new_keyword_folder()
         self._keyword = KeywordIndex(self._keyword_folder)
         with self._database.read() as session:

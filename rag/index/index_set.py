@@ -6,6 +6,7 @@ from pathlib import Path
 from rag.errors import InvalidInput
 from rag.index.collection_index import CollectionIndex
 from rag.index.embedder import Embedder
+from rag.index.vectors import VectorIndexKind
 from rag.store.collections import Collection
 from rag.store.database import Database
 
@@ -13,8 +14,11 @@ from rag.store.database import Database
 class IndexSet:
     """Hands out the index of a collection. Safe to share between threads."""
 
-    def __init__(self, database: Database, embedder: Embedder, folder: Path) -> None:
+    def __init__(
+        self, database: Database, embedder: Embedder, folder: Path, *, vector_index: VectorIndexKind = "auto"
+    ) -> None:
         self._database, self._embedder, self._folder = database, embedder, folder
+        self._vector_index: VectorIndexKind = vector_index
         self._open: dict[int, CollectionIndex] = {}
         self._lock = threading.Lock()
 
@@ -38,6 +42,7 @@ class IndexSet:
                     dimension=self._embedder.dimension,
                     # The moment of creation tells this collection from one of the same id in another database.
                     folder=self._folder / f"{collection.id}-{collection.created_at:%Y%m%d%H%M%S%f}",
+                    vector_index=self._vector_index,
                 )
             return self._open[collection.id]
 
