@@ -95,7 +95,7 @@ class Rag:
     @cached_property
     def indexes(self) -> IndexSet:
         """The indexes of all collections."""
-        return IndexSet(self.database, self.embedders, self.settings.index_dir)
+        return IndexSet(self.database, self.embedders, self.settings.index_dir, vector_index=self.settings.vector_index)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -236,6 +236,7 @@ class Rag:
         """Bring a collection's index level with SQL and write a snapshot of it."""
         index = self.indexes.get(self.collection(collection))
         index.refresh()
+        index.optimize()
         index.save()
 
     def reembed(

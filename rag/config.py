@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     )
 
     # Searching.
+    vector_index: Literal["auto", "exact", "hnsw"] = Field(
+        "auto",
+        description="exact scans all vectors; hnsw walks a graph, nearly exact; auto: exact below 50,000 passages. A "
+        "change takes effect with the next `rag ingest` or `rag index build`.",
+    )
     keyword_weight: float = Field(0.4, ge=0, le=1, description="Share of the keyword leg in the fused score.")
     num_candidates: int = Field(100, ge=1, le=10_000, description="Passages that each leg proposes.")
     top_k: int = Field(8, ge=1)

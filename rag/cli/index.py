@@ -33,7 +33,11 @@ def stats(context: typer.Context, as_json: JsonOption = False) -> None:
             index = service.indexes.get(size.collection) if _is_open_to(service, size) else None
             row["passages_in_index"] = len(index) if index is not None else None
             row["change_id"] = index.change_id if index is not None else None
-            row["kind"] = "exact" if index is not None else None
+            vectors = index.vector_stats if index is not None else None
+            row["kind"] = vectors.kind if vectors else None
+            row["num_unlinked"] = vectors.num_unlinked if vectors else None
+            row["num_removed"] = vectors.num_removed if vectors else None
+            row["vector_bytes"] = vectors.num_bytes if vectors else None
             row["folder"] = str(index.folder) if index is not None else None
             row["bytes"] = _bytes_in(index.folder) if index is not None else None
             rows.append(row)
@@ -45,12 +49,14 @@ def stats(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command()
 def verify(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Check the newest snapshot of each collection, and that its index holds the passages that SQL holds.
+    """Check the newest snapshot of each collection, that its index holds what SQL holds, and that searches find it.
 
-    A damaged snapshot is reported, with exit status 1, and rebuilt from SQL. Collections of another embedding model
-    are not checked.
+    A damaged snapshot is reported, with exit status 1, and rebuilt from SQL. So is a vector search that finds less than
+    98% of the ten nearest passages, over queries near 200 stored vectors. Collections of another embedding model are
+    not checked.
     """
     from rag.assemble import Rag
+    from rag.index.recall import MIN_RECALL
 
     with Rag(settings_of(context)) as service:
         # Before any index is opened: opening replaces a damaged snapshot.
@@ -60,11 +66,17 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
             row: dict[str, Any] = {"collection": size.collection.name, "passages_in_sql": size.num_passages}
             index = service.indexes.get(size.collection) if _is_open_to(service, size) else None
             row["passages_in_index"] = len(index) if index is not None else None
+            row["recall_at_10"] = index.vector_recall() if index is not None else None
             row["problem"] = None
             if index is not None and index.folder in damage:
                 row["problem"] = f"{damage[index.folder]} It is rebuilt from SQL now."
             elif index is not None and len(index) != size.num_passages:
                 row["problem"] = "The index does not hold what SQL holds; run `rag index build`."
+            elif index is not None and row["recall_at_10"] < MIN_RECALL:
+                row["problem"] = (
+                    f"The vector search finds {row['recall_at_10']:.1%} of the ten nearest passages, less than "
+                    f"{MIN_RECALL:.0%}; run `rag index build`, and if that does not help set vector_index to exact."
+                )
             row["good"] = row["problem"] is None if index is not None else None
             rows.append(row)
     if as_json:

@@ -10,6 +10,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
 from rag.index.keyword import KeywordEntry, KeywordIndex
 from rag.index.passage_documents import PassageDocuments
+from rag.index.recall import measure_recall
 from rag.index.snapshots import SnapshotFolder, check_snapshot, link_folder
-from rag.index.vectors import VectorIndex
+from rag.index.vectors import VectorIndex, VectorIndexKind, VectorStats
 from rag.records import HitScores, SearchMode
 from rag.store.database import Database
 from rag.store.index_changes import changes_after, last_change_id
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 REPLAY_BATCH = 2_000
 REBUILD_BATCH = 10_000
+LINK_BATCH = 1_000
+"""Vectors that are linked while searches wait: half a second to a second."""
 SNAPSHOT_AFTER = 5_000
 """Changes that a reading process replays before it writes a snapshot itself, to spare the next one."""
 
@@ -48,10 +52,12 @@ class CollectionIndex:
         embedding_model: str,
         dimension: int,
         folder: Path,
+        vector_index: VectorIndexKind = "auto",
     ) -> None:
         self._database = database
         self._collection_id = collection_id
         self._embedding_model, self._dimension = embedding_model, dimension
+        self._vector_index: VectorIndexKind = vector_index
         self._snapshots = SnapshotFolder(folder)
         self._lock = threading.RLock()
         self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
@@ -77,12 +83,39 @@ class CollectionIndex:
         """Where its snapshots lie."""
         return self._snapshots.folder
 
+    @property
+    def vector_stats(self) -> VectorStats:
+        """What its vector index is made of now."""
+        with self._lock:
+            return self._vectors.stats
+
+    def vector_recall(self) -> float:
+        """Recall@10 of the vector search against an exact one; see ``rag.index.recall``."""
+        with self._lock:
+            return measure_recall(self._vectors)
+
     def rebuild(self) -> None:
         """Build both indexes anew from SQL, nothing embedded again, and write a snapshot."""
         with self._lock:
             self._rebuild()
             self.refresh()
+            self._vectors.optimize()
             self.save()
+
+    def optimize(self) -> None:
+        """Give the vector index the structure that its size calls for. For whoever adds many passages, before ``save``.
+
+        Making a graph takes up to a millisecond a vector. Searches go on meanwhile and find everything.
+        """
+        more = True
+        while more:
+            with self._lock:
+                before = self._vectors.stats
+                more = self._vectors.optimize(max_vectors=LINK_BATCH)
+                if self._vectors.stats != before:
+                    self._saved_change_id = -1
+            if more:
+                time.sleep(0.001)  # a thread that lets go of a lock and takes it at once again gives no other a turn
 
     def close(self) -> None:
         """Remove this process's working copy of the keyword index."""
@@ -111,7 +144,7 @@ class CollectionIndex:
                 return False
             written = self._snapshots.begin()
             try:
-                self._vectors.save(written / "vectors.faiss")
+                self._vectors.save(written / "vectors")
                 self._documents.save(written / "documents.npy")
                 link_folder(self._keyword_folder, written / "keyword")
                 self._snapshots.commit(
@@ -142,9 +175,7 @@ class CollectionIndex:
             if mode != "vector":
                 keyword = self._keyword.search(query, limit=num_candidates, allowed=allowed)
             if mode != "keyword":
-                vectors = self._vectors.search(
-                    vector, limit=num_candidates, allowed=None if allowed is None else allowed.ids
-                )
+                vectors = self._vectors.search(vector, limit=num_candidates, allowed=allowed)
             missing = [i for i, _ in keyword if i not in {i for i, _ in vectors}] if mode == "hybrid" else []
             cosines = self._vectors.cosines(vector, missing)
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
@@ -178,7 +209,7 @@ class CollectionIndex:
         folder = self._new_keyword_folder()
         link_folder(snapshot / "keyword", folder)
         keyword = KeywordIndex(folder)
-        vectors = VectorIndex.load(snapshot / "vectors.faiss", self._dimension)
+        vectors = VectorIndex.load(snapshot / "vectors", self._dimension, kind=self._vector_index)
         self._documents = PassageDocuments.load(snapshot / "documents.npy")
         if len(vectors) != manifest.num_passages or len(keyword) != manifest.num_passages:
             raise IndexDamaged(f"Snapshot {snapshot} does not hold the passages that its manifest counts.")
@@ -187,7 +218,7 @@ class CollectionIndex:
 
     def _rebuild(self) -> None:
         """Both indexes from SQL, no text embedded again."""
-        self._vectors = VectorIndex(self._dimension)
+        self._vectors = VectorIndex(self._dimension, kind=self._vector_index)
         self._documents = PassageDocuments()
         self._keyword_folder = self._new_keyword_folder()
         self._keyword = KeywordIndex(self._keyword_folder)

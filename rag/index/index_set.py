@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rag.index.collection_index import CollectionIndex
 from rag.index.embedders import Embedders
+from rag.index.vectors import VectorIndexKind
 from rag.store.collections import Collection
 from rag.store.database import Database
 
@@ -13,8 +14,11 @@ from rag.store.database import Database
 class IndexSet:
     """Hands out the index of a collection. Safe to share between threads."""
 
-    def __init__(self, database: Database, embedders: Embedders, folder: Path) -> None:
+    def __init__(
+        self, database: Database, embedders: Embedders, folder: Path, *, vector_index: VectorIndexKind = "auto"
+    ) -> None:
         self._database, self._embedders, self._folder = database, embedders, folder
+        self._vector_index: VectorIndexKind = vector_index
         self._open: dict[int, CollectionIndex] = {}
         self._lock = threading.Lock()
 
@@ -44,6 +48,7 @@ class IndexSet:
             embedding_model=model,
             dimension=self._embedders.get(model).dimension,
             folder=self.folder_of(collection, embedding_model=model),
+            vector_index=self._vector_index,
         )
 
     def folder_of(self, collection: Collection, *, embedding_model: str | None = None) -> Path:

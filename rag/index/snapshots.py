@@ -1,6 +1,6 @@
 """Snapshots of a collection's indexes on disk: written whole or not at all, checked when read, two kept.
 
-    <folder>/<change id, 12 digits>/vectors.faiss, keyword/…, manifest.json
+    <folder>/<change id, 12 digits>/vectors/…, keyword/…, manifest.json
 
 The folder name is the last index change that the snapshot holds. A snapshot is written to a temporary folder, flushed
 and renamed. The manifest lists every file's SHA-256, so that a truncated, swapped or edited file is noticed.
@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -122,12 +123,20 @@ def link_folder(source: Path, target: Path) -> None:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    sums = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path != folder / MANIFEST and not path.name.endswith(".lock"):
-            with path.open("rb") as file:
-                sums[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return sums
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path != folder / MANIFEST and not path.name.endswith(".lock")
+    )
+    # The large files come to gigabytes; hashing one leaves Python free to hash another.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        sums = threads.map(_checksum, paths)
+        return {path.relative_to(folder).as_posix(): checksum for path, checksum in zip(paths, sums, strict=True)}
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -125,6 +125,8 @@ def test_documents_collections_and_index(rag: Command, folder: Path) -> None:
     assert stats["passages_in_sql"] == stats["passages_in_index"] == 1
     assert "default" in rag("index", "stats")
     assert stats["bytes"] > 0
+    assert (stats["kind"], stats["num_unlinked"], stats["num_removed"]) == ("exact", 1, 0)
+    assert stats["vector_bytes"] == 384 * 2 + 24
     assert rag.json("index", "build")["passages_in_index"] == 1
     assert rag.json("index", "rebuild")["passages_in_index"] == 1
 
@@ -133,13 +135,32 @@ def test_damaged_snapshot_is_reported_once_and_rebuilt(rag: Command, folder: Pat
     rag("ingest", str(folder), status=3)
     assert rag.json("index", "verify")["indexes"][0]["good"] is True
     (stats,) = rag.json("index", "stats")["indexes"]
-    for vectors in Path(stats["folder"]).glob("*/vectors.faiss"):
+    for vectors in Path(stats["folder"]).glob("*/vectors/rows.faiss"):
         vectors.write_bytes(b"junk")
     (damaged,) = rag.json("index", "verify", status=1)["indexes"]
     assert damaged["good"] is False
-    assert "vectors.faiss" in damaged["problem"]
+    assert "vectors/rows.faiss" in damaged["problem"]
     assert damaged["passages_in_index"] == damaged["passages_in_sql"] == 2
     assert rag.json("index", "verify")["indexes"][0]["problem"] is None
+
+
+def test_vector_index_can_be_set_and_its_recall_is_verified(
+    rag: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_VECTOR_INDEX", "hnsw")
+    rag("ingest", str(folder), status=3)
+    (stats,) = rag.json("index", "stats")["indexes"]
+    assert (stats["kind"], stats["num_unlinked"], stats["num_removed"]) == ("hnsw", 0, 0)
+    (verified,) = rag.json("index", "verify")["indexes"]
+    assert (verified["good"], verified["recall_at_10"]) == (True, 1.0)
+    monkeypatch.setattr("rag.index.collection_index.measure_recall", lambda _: 0.9)
+    (verified,) = rag.json("index", "verify", status=1)["indexes"]
+    assert (verified["good"], verified["recall_at_10"]) == (False, 0.9)
+    assert "finds 90.0%" in verified["problem"]
+    assert "set vector_index to exact" in verified["problem"]
+    monkeypatch.setenv("RAG_VECTOR_INDEX", "flat")
+    with pytest.raises(RagError, match="vector_index"):
+        rag("index", "stats")
 
 
 def test_index_of_an_emptied_collection_is_verified_too(rag: Command, tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from rag.errors import InvalidInput
+from rag.index import collection_index
 from rag.index.collection_index import CollectionIndex
 from rag.index.embedder import CARRIED_MODEL
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
+from rag.index.vectors import VectorIndexKind
 from rag.records import Document, Passage, Section
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
@@ -60,13 +62,14 @@ class Corpus:
         with self.database.write() as session:
             mark_deleted(session, document_id)
 
-    def index(self) -> CollectionIndex:
+    def index(self, vector_index: VectorIndexKind = "auto") -> CollectionIndex:
         return CollectionIndex(
             self.database,
             collection_id=self.collection.id,
             embedding_model=MODEL,
             dimension=8,
             folder=self.folder / "index",
+            vector_index=vector_index,
         )
 
     def found(self, index: CollectionIndex, text: str) -> list[int]:
@@ -111,11 +114,11 @@ def test_snapshot_and_replay_equal_a_fresh_build(corpus: Corpus) -> None:
 
 
 def _delete(snapshot: Path) -> None:
-    (snapshot / "vectors.faiss").unlink()
+    (snapshot / "vectors" / "rows.faiss").unlink()
 
 
 def _truncate(snapshot: Path) -> None:
-    path = snapshot / "vectors.faiss"
+    path = snapshot / "vectors" / "rows.faiss"
     path.write_bytes(path.read_bytes()[:-10])
 
 
@@ -142,7 +145,14 @@ def _from_the_future(snapshot: Path) -> None:
     snapshot.rename(snapshot.with_name("000000000999"))
 
 
-@pytest.mark.parametrize("damage", [_delete, _truncate, _flip, _lose_manifest, _rename, _from_the_future])
+def _of_an_older_version(snapshot: Path) -> None:
+    manifest = snapshot / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+
+
+@pytest.mark.parametrize(
+    "damage", [_delete, _truncate, _flip, _lose_manifest, _rename, _from_the_future, _of_an_older_version]
+)
 def test_damaged_snapshot_is_refused_reported_and_rebuilt(
     corpus: Corpus, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,6 +185,33 @@ def test_only_two_snapshots_are_kept_and_unchanged_ones_not_written_again(corpus
         assert index.save()
     assert not index.save()
     assert len(list((corpus.folder / "index").iterdir())) == 2
+
+
+def test_graph_is_made_in_slices_by_whoever_adds_and_saved_for_the_others(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection_index, "LINK_BATCH", 1)
+    writing = corpus.index("hnsw")
+    assert (writing.vector_stats.kind, writing.vector_stats.num_unlinked) == ("exact", 3)
+    assert not writing.save()
+    writing.optimize()
+    assert (writing.vector_stats.kind, writing.vector_stats.num_unlinked) == ("hnsw", 0)
+    assert writing.save()
+    writing.optimize()
+    assert not writing.save()
+    reading = corpus.index("hnsw")
+    assert reading.vector_stats == writing.vector_stats
+    assert reading.vector_recall() == 1
+    corpus.add("yellow banana")
+    assert corpus.found(reading, "yellow banana")[0] == 4
+    assert reading.vector_stats.num_unlinked == 1
+    assert corpus.index("exact").vector_stats.kind == "exact"
+
+
+def test_rebuilding_makes_the_graph(corpus: Corpus) -> None:
+    index = corpus.index("hnsw")
+    index.rebuild()
+    assert corpus.index("hnsw").vector_stats.kind == "hnsw"
 
 
 def test_closing_removes_the_working_copy(corpus: Corpus) -> None:

@@ -1,0 +1,35 @@
+"""How much of what an exact search finds an approximate one finds: recall@10, on queries near stored vectors."""
+
+import numpy as np
+
+from rag.index.vectors import VectorIndex
+
+MIN_RECALL = 0.98
+"""Below it, an index is not fit for use."""
+
+LIMIT = 10
+NUM_QUERIES = 200
+
+NOISE = 0.5
+"""Length of what is added to a stored unit vector, so that a query is not the vector it came from."""
+
+SAME_SCORE = 1e-6
+"""Scores that differ by less count as equal: of equally near vectors either may be found."""
+
+
+def measure_recall(index: VectorIndex, *, seed: int = 0) -> float:
+    """Recall@10 of ``index.search`` over at most 200 queries, the same ones for a seed; 1.0 of an exact index."""
+    if index.kind == "exact":
+        return 1.0
+    rng = np.random.default_rng(seed)
+    sources = index.vectors(rng.permutation(index.ids)[:NUM_QUERIES])
+    noise = rng.standard_normal(sources.shape, dtype=np.float32)
+    queries = sources + NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    num_true = num_found = 0
+    for query in queries.astype(np.float16):
+        true = index.exact_search(query, limit=LIMIT)
+        found = index.search(query, limit=LIMIT)
+        num_true += len(true)
+        num_found += sum(score >= true[-1][1] - SAME_SCORE for _, score in found)
+    return num_found / num_true if num_true else 1.0

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from rag.index import vectors as module
+from rag.index.recall import MIN_RECALL, measure_recall
+from rag.index.vectors import VectorIndex
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> VectorIndex:
+    monkeypatch.setattr(module, "SCAN_PER_STEP", 1)
+    vectors = np.random.default_rng(0).normal(size=(3000, 16))
+    index = VectorIndex(16, kind="hnsw")
+    index.add(np.arange(3000), (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16))
+    index.optimize()
+    return index
+
+
+def test_good_graph_finds_what_a_scan_finds(graph: VectorIndex) -> None:
+    assert MIN_RECALL <= measure_recall(graph) <= 1
+
+
+def test_walk_that_looks_at_too_little_is_noticed(graph: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIN_WIDTH", 1)
+    monkeypatch.setattr(module, "WIDTH_FACTOR", 1)
+    assert measure_recall(graph) < MIN_RECALL
+
+
+def test_exact_and_empty_indexes_miss_nothing() -> None:
+    assert measure_recall(VectorIndex(16)) == 1
+    assert measure_recall(VectorIndex(16, kind="hnsw")) == 1
