@@ -29,6 +29,7 @@ class IngestionReportResponse(RecordResponse):
     num_near_duplicates: int
     num_refused: int
     num_removed: int
+    num_moved: int
     num_passages: int
     num_real: int
     num_synthetic: int

@@ -143,6 +143,7 @@ def _rows(report: "IngestionReport") -> list[list[str]]:
         *([["partly read", str(num_partly_read)]] if num_partly_read else []),
         *([f"  {short_source(lost.source)}", lost.reason] for lost in report.partly_read),
         ["removed", str(report.num_removed)],
+        ["moved", str(report.num_moved)],
         ["real", str(report.num_real)],
         ["synthetic", str(report.num_synthetic)],
         ["passages", str(report.num_passages)],

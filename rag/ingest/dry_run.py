@@ -15,7 +15,8 @@ from rag.errors import InvalidInput, NotFound
 from rag.ingest.files import file_sha256, find_files
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
-from rag.ingest.preparation import PreparedDocument, Preparer
+from rag.ingest.preparation import Preparer
+from rag.ingest.prepared_document import PreparedDocument
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.raw_file import FieldNames
 from rag.ingest.readers.registry import holds_records, read_file

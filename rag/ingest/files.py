@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from rag.errors import InvalidInput
 
@@ -41,6 +42,12 @@ def _walk(folder: Path, on_unreadable: Callable[[Path, str], None]) -> Iterator[
             # Pipes and sockets would block for ever; links to nowhere are no files either.
             if not name.startswith(".") and path.is_file():
                 yield path
+
+
+def is_gone(uri: str) -> bool:
+    """Whether the URI is that of a file on this machine that is not there any more."""
+    parts = urlsplit(uri)
+    return parts.scheme == "file" and not os.path.lexists(unquote(parts.path))
 
 
 def bytes_sha256(data: bytes) -> str:

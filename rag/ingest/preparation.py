@@ -7,25 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.index.embedders import Embedders
-from rag.ingest.near_duplicates import signature_of
+from rag.ingest.prepared_document import PreparedDocument, prepare
 from rag.reader.input_format import ReaderTokenizer
 from rag.records import Document, Passage, Section
-from rag.text.clean import normalized_sha256
 from rag.text.context import embedded_text
 from rag.text.split import split_passages
 
 PIPELINE_VERSION = 2
 """Raise it when reading or splitting changes: documents ingested under another version are then done again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedDocument:
-    """A document with all that is computed from its text alone; ``pipeline`` names the way in which that was done."""
-
-    document: Document
-    text_sha256: str
-    signature: bytes | None
-    pipeline: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +57,29 @@ class Preparer:
 
     def prepare(self, document: Document, *, fields: str = "") -> PreparedDocument:
         """Hash and sign a document; ``fields`` says which fields of a record it was read from, if that was chosen."""
-        return PreparedDocument(
-            document=document,
-            text_sha256=normalized_sha256(document.text),
-            signature=signature_of(document.text),
-            pipeline=self.pipeline + fields,
-        )
+        return prepare(document, pipeline=self.pipeline + fields)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
         """Unit vectors (N, dimension) of texts."""
         return self._embedders.get(self.embedding_model).embed(texts)
 
-    def passages(self, texts: Sequence[tuple[str, str, Sequence[Section]]]) -> list[PreparedPassages]:
-        """Split and embed documents given as (title, text, sections); all their passages share batches."""
-        split = [
-            split_passages(text, sections, count_tokens=self._tokenizer.count_tokens, max_tokens=self._passage_tokens)
-            for _, text, sections in texts
-        ]
+    def split(self, text: str, sections: Sequence[Section]) -> list[Passage]:
+        """The passages of a document."""
+        return split_passages(
+            text, sections, count_tokens=self._tokenizer.count_tokens, max_tokens=self._passage_tokens
+        )
+
+    def embed_split(self, split: Sequence[tuple[str, Sequence[Passage]]]) -> list[PreparedPassages]:
+        """Embed documents given as (title, passages); all their passages share batches."""
         vectors = self.embed(
-            [
-                embedded_text(title, passage.headings, passage.text)
-                for (title, _, _), passages in zip(texts, split, strict=True)
-                for passage in passages
-            ]
+            [embedded_text(title, passage.headings, passage.text) for title, passages in split for passage in passages]
         )
         prepared, start = [], 0
-        for passages in split:
+        for _, passages in split:
             prepared.append(PreparedPassages(tuple(passages), vectors[start : start + len(passages)]))
             start += len(passages)
         return prepared
+
+    def passages(self, title: str, text: str, sections: Sequence[Section]) -> PreparedPassages:
+        """Split and embed one document."""
+        return self.embed_split([(title, self.split(text, sections))])[0]

@@ -53,6 +53,7 @@ class IngestionReport:
     num_near_duplicates: int
     num_refused: int
     num_removed: int
+    num_moved: int
     num_passages: int
     num_real: int
     num_synthetic: int

@@ -1,56 +1,55 @@
 """One ingestion run: read, drop duplicates, split, embed, commit.
 
-Documents are handled in batches, each one transaction, so memory stays flat and a run that is killed loses at most
-the batch in work: the same command again goes on from there, since what is stored is recognised by its hash.
+Documents go through in batches, each one transaction, so memory stays flat and a run that is killed loses at most the
+batches in work: the same command again goes on from there, since what is stored is recognised by its hash. One thread
+reads and splits the next batches, one embeds, and the caller's stores.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from rag.config import Settings
-from rag.errors import InvalidInput
-from rag.ingest.document_lines import read_lines
-from rag.ingest.files import bytes_sha256, file_sha256, find_files
-from rag.ingest.labels import LabelledDocument, Labels
+from rag.ingest.batch import Batch, FinishedFile, PendingDocument
+from rag.ingest.files import bytes_sha256, find_files
+from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
-from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
+from rag.ingest.overlap import ahead
+from rag.ingest.preparation import Preparer
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
-from rag.ingest.readers.registry import holds_records, read_bytes, read_file
+from rag.ingest.readers.registry import read_bytes
+from rag.ingest.reading import Reading
 from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import DocumentStorer, Outcome, is_current
-from rag.records import Document, Origin
+from rag.records import Document, Origin, Passage
 from rag.store.collections import Collection
 from rag.store.database import Database, Session
 from rag.store.document_sources import sources_of_file
 from rag.store.documents import (
-    StoredDocument,
-    documents_of_file,
     find_by_source,
     find_identical,
     get_document,
     list_documents,
+    rename_file,
     update_metadata,
 )
-from rag.store.runs import RunCounts, add_failure
+from rag.store.embedding_generations import active_model
+from rag.store.index_changes import lock_collection
+from rag.store.runs import FileState, RunCounts, add_failure, begin_files, put_file_states, update_counts
 
-BATCH_CHARS = 100_000
-"""Text in one transaction: some hundred passages, a second or two of embedding between two steps of progress."""
-BATCH_DOCUMENTS = 64
+BATCHES_READ_AHEAD = 2
+BATCHES_EMBEDDED_AHEAD = 1
+REMOVED_AT_ONCE = 200
+"""Documents that one transaction takes out."""
 
 
 def upload_source(name: str) -> str:
     """The source of an uploaded file: a name, never a path on this machine."""
     return f"upload:{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    prepared: PreparedDocument
-    labelled: LabelledDocument
 
 
 @dataclass(slots=True)
@@ -85,20 +84,17 @@ class IngestionRun:
         self._limits, self._fields = limits_of(settings), fields
         self._on_progress = on_progress
         self._tally = _Tally()
-        self._pending: list[_Pending] = []
         self._num_files = self._num_files_done = 0
-        near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
-        self._storer = DocumentStorer(preparer, near_duplicates, collection.id)
+        self._near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
+        self._storer = DocumentStorer(preparer, self._near_duplicates, collection.id)
 
-    def read_paths(self, paths: Sequence[Path], *, prune: bool) -> None:
+    def read_paths(self, paths: Sequence[Path], *, prune: bool, workers: int = 0) -> None:
         """Ingest all files at and below ``paths``; with ``prune``, remove documents whose files are gone from there."""
         files = find_files(paths, on_unreadable=lambda path, reason: self._refuse(path.absolute().as_uri(), reason))
         self._num_files = len(files)
-        for path in files:
-            self._read_path(path)
-            self._num_files_done += 1
-            self._report(path.name)
-        self._flush()
+        with self._database.write() as session:
+            begin_files(session, self._run_id, [path.as_uri() for path in files])
+        self._work(self._reading().paths(files, workers=workers))
         if prune:
             self._prune(paths, {path.as_uri() for path in files})
 
@@ -110,28 +106,18 @@ class IngestionRun:
 
     def read_documents(self, file: str, sha256: str, documents: Iterable[Document]) -> None:
         """Ingest documents that were read elsewhere, as those of the file of that URI and hash."""
-        self._read_documents(file, sha256, documents)
-        self._flush()
+        self._work(self._reading().documents(file, sha256, documents))
 
     def read_lines(self, lines: BinaryIO, *, uri: str) -> None:
         """Store the documents of an export again, each with its own file and labels; nothing is removed.
 
         A line that cannot be taken is refused under ``uri`` with its number.
         """
-        documents = read_lines(
-            lines,
-            max_document_chars=self._limits.max_document_chars,
-            on_refused=lambda number, reason: self._refuse(f"{uri}#line={number}", reason),
-        )
-        for document in documents:
-            self._queue(document)
-        self._flush()
+        self._work(self._reading().lines(lines, uri=uri))
 
     def remove(self, document_id: int) -> None:
         """Take one document out."""
-        with self._database.write() as session:
-            self._storer.remove(session, document_id)
-        self._tally.counts["num_removed"] += 1
+        self._remove([document_id])
 
     @property
     def collection(self) -> Collection:
@@ -158,146 +144,173 @@ class IngestionRun:
             seconds=seconds,
         )
 
-    def _read_path(self, path: Path) -> None:
-        uri, sha256 = path.as_uri(), file_sha256(path)
-        with self._database.read() as session:
-            stored = documents_of_file(session, self._collection.id, uri)
-        fields = self._fields.described if holds_records(path.name) else ""
-        unchanged = stored and all(
-            document.file_sha256 == sha256
-            and document.pipeline == self._preparer.pipeline + fields
-            and self._labels.keep_readers(document)
-            and dict(document.tags) == dict(self._labels.tags)
-            for document in stored
+    def _reading(self) -> Reading:
+        return Reading(
+            self._database,
+            self._preparer,
+            collection_id=self._collection.id,
+            labels=self._labels,
+            limits=self._limits,
+            fields=self._fields,
         )
-        if unchanged:
-            self._tally.counts["num_unchanged"] += len(stored)
-            self._tally.origins[self._labels.origin] += len(stored)
-            return
-        documents = read_file(path, limits=self._limits, fields=self._fields)
-        self._read_documents(uri, sha256 or "", documents, fields=fields)
 
-    def _read_documents(self, file: str, sha256: str, documents: Iterable[Document], *, fields: str = "") -> None:
-        """Queue a file's documents; those that it no longer holds are removed once it was read to its end."""
-        sources: set[str] = set()
-        try:
-            for document in documents:
-                sources.add(document.source)
-                for loss in document.losses:
-                    self._tally.partly_read.append(SourceReason(source=document.file, reason=loss))
-                self._queue(LabelledDocument(document=document, file_sha256=sha256, labels=self._labels), fields=fields)
-        except InvalidInput as error:
-            self._refuse(file, str(error))
-            # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it
-            # the next run reads the file again, and says again what is wrong with it.
-            self._flush()
-            with self._database.write() as session:
-                known = sources_of_file(session, self._collection.id, file)
-                for document_id in [document_id for document_id, source in known if source in sources]:
-                    update_metadata(session, document_id, file_sha256="")
-            return
-        with self._database.read() as session:
-            known = sources_of_file(session, self._collection.id, file)
-            gone = [document_id for document_id, source in known if source not in sources]
-        for document_id in gone:
-            self.remove(document_id)
+    def _work(self, batches: Generator[Batch, None, None]) -> None:
+        split = self._split(batches)
+        with closing(ahead(self._embed(split), num=BATCHES_EMBEDDED_AHEAD)) as embedded:
+            for batch in embedded:
+                self._store(batch)
 
-    def _queue(self, labelled: LabelledDocument, *, fields: str = "") -> None:
-        source = labelled.document.source
-        if any(pending.labelled.document.source == source for pending in self._pending):
-            self._flush()  # passages of a batch are kept by source, so one source comes once in it
-        self._pending.append(_Pending(self._preparer.prepare(labelled.document, fields=fields), labelled))
-        num_chars = sum(len(pending.prepared.document.text) for pending in self._pending)
-        if num_chars >= BATCH_CHARS or len(self._pending) >= BATCH_DOCUMENTS:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Embed and commit what is pending, in one transaction."""
-        if not self._pending:
-            return
-        batch, self._pending = self._pending, []
-        passages = self._embed_new(batch)
-        outcomes: list[tuple[_Pending, Outcome]] = []
-        with self._database.write() as session:
-            for pending in batch:
-                outcome = self._storer.store(
-                    session,
-                    pending.prepared,
-                    passages.get(pending.prepared.document.source),
-                    file_sha256=pending.labelled.file_sha256,
-                    labels=pending.labelled.labels,
-                    min_version=pending.labelled.min_version,
+    def _split(self, batches: Generator[Batch, None, None]) -> Generator["_SplitBatch", None, None]:
+        with closing(batches):
+            for batch in batches:
+                needed = self._needed(batch.documents)
+                yield _SplitBatch(
+                    batch,
+                    {
+                        pending.source: self._preparer.split(
+                            pending.prepared.document.text, pending.prepared.document.sections
+                        )
+                        for pending in needed
+                    },
                 )
-                outcomes.append((pending, outcome))
-        self._count(outcomes)
-        self._report(batch[-1].prepared.document.title)
 
-    def _embed_new(self, batch: Sequence[_Pending]) -> dict[str, PreparedPassages]:
-        """Passages, by source, of the documents that will need them, as far as can be told before the transaction."""
-        needed: dict[str, PreparedDocument] = {}
+    def _embed(self, split: Generator["_SplitBatch", None, None]) -> Generator[Batch, None, None]:
+        with closing(ahead(split, num=BATCHES_READ_AHEAD)) as ready:
+            for batch in ready:
+                preparer = self._preparer
+                titles = {pending.source: pending.prepared.document.title for pending in batch.read.documents}
+                made = preparer.embed_split([(titles[source], passages) for source, passages in batch.passages.items()])
+                yield replace(
+                    batch.read,
+                    passages=dict(zip(batch.passages, made, strict=True)),
+                    embedding_model=preparer.embedding_model,
+                )
+
+    def _needed(self, documents: Sequence[PendingDocument]) -> list[PendingDocument]:
+        """Those that will need passages, as far as can be told before the transaction."""
+        needed: list[PendingDocument] = []
         with self._database.read() as session:
-            for pending in batch:
-                prepared = pending.prepared
+            for pending in documents:
+                prepared, labels = pending.prepared, pending.labelled.labels
                 stored = find_by_source(session, self._collection.id, prepared.document.source)
                 if is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
                     continue
-                labels = pending.labelled.labels
-                if labels.deduplicate and self._is_known(session, prepared, stored, labels):
+                if labels.deduplicate and find_identical(
+                    session,
+                    self._collection.id,
+                    prepared.text_sha256,
+                    origin=labels.origin,
+                    access_labels=labels.access_labels_for(stored),
+                    exclude_id=stored.id if stored else None,
+                ):
                     continue
-                if labels.deduplicate and any(prepared.text_sha256 == other.text_sha256 for other in needed.values()):
-                    continue  # a repetition within the batch; should it be none after all, it is split when stored
-                needed[prepared.document.source] = prepared
-        made = self._preparer.passages(
-            [(p.document.title, p.document.text, p.document.sections) for p in needed.values()]
-        )
-        return dict(zip(needed, made, strict=True))
+                if labels.deduplicate and any(prepared.text_sha256 == other.prepared.text_sha256 for other in needed):
+                    continue  # repeated within the batch; should it be needed after all, it is made when stored
+                needed.append(pending)
+        return needed
 
-    def _is_known(
-        self,
-        session: Session,
-        prepared: PreparedDocument,
-        stored: StoredDocument | None,
-        labels: Labels,
-    ) -> bool:
-        found = find_identical(
-            session,
-            self._collection.id,
-            prepared.text_sha256,
-            origin=labels.origin,
-            access_labels=labels.access_labels_for(stored),
-            exclude_id=stored.id if stored else None,
-        )
-        return found is not None
+    def _store(self, batch: Batch) -> None:
+        """Commit a batch in one transaction, then count what became of it."""
+        before = self._tally.counts.copy()
+        try:
+            with self._database.write() as session:
+                self._store_in(session, batch)
+        except BaseException:
+            self._tally.counts = before  # nothing of the batch is there
+            raise
+        self._num_files_done += len(batch.finished)
+        self._report(batch)
 
-    def _count(self, outcomes: Sequence[tuple[_Pending, Outcome]]) -> None:
+    def _store_in(self, session: Session, batch: Batch) -> None:
+        outcomes: list[tuple[PendingDocument, Outcome]] = []
+        num_removed = 0
+        passages = batch.passages if self._has_model(session, batch.embedding_model) else {}
+        num_moved = sum(
+            rename_file(session, self._collection.id, former=former, present=present) for former, present in batch.moved
+        )
+        for pending in batch.documents:
+            outcome = self._storer.store(
+                session,
+                pending.prepared,
+                passages.get(pending.source),
+                file_sha256=pending.labelled.file_sha256,
+                labels=pending.labelled.labels,
+                min_version=pending.labelled.min_version,
+            )
+            outcomes.append((pending, outcome))
+        for refused in batch.refused:
+            add_failure(session, self._run_id, source=refused.source, reason=refused.reason)
+        for finished in batch.finished:
+            num_removed += self._finish(session, finished)
+        put_file_states(session, self._run_id, [_state(finished) for finished in batch.finished])
+        self._tally.counts.update(num_moved=num_moved, num_removed=num_removed)
+        self._count(session, outcomes)
+        self._count_files(batch)
+        update_counts(session, self._run_id, self.counts)
+
+    def _has_model(self, session: Session, embedding_model: str) -> bool:
+        """Whether the collection is still searched by this model. It may have got another one since the run began."""
+        lock_collection(session, self._collection.id)
+        active = active_model(session, self._collection.id)
+        if active != self._preparer.embedding_model:
+            self._preparer = self._preparer.with_model(active)
+            self._storer = DocumentStorer(self._preparer, self._near_duplicates, self._collection.id)
+        return active == embedding_model
+
+    def _finish(self, session: Session, finished: FinishedFile) -> int:
+        """Note that a file was read; returns how many documents are removed because it holds them no longer."""
+        if finished.status == "refused":
+            add_failure(session, self._run_id, source=finished.file, reason="; ".join(finished.reasons))
+            # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it
+            # the next run reads the file again, and says again what is wrong with it.
+            for document_id, source in list(sources_of_file(session, self._collection.id, finished.file)):
+                if source in finished.sources:
+                    update_metadata(session, document_id, file_sha256="")
+        if not finished.is_whole:
+            return 0
+        known = list(sources_of_file(session, self._collection.id, finished.file))
+        gone = [document_id for document_id, source in known if source not in finished.sources]
+        for document_id in gone:
+            self._storer.remove(session, document_id)
+        return len(gone)
+
+    def _count(self, session: Session, outcomes: Sequence[tuple[PendingDocument, Outcome]]) -> None:
         names = {
             "added": "num_added",
             "updated": "num_updated",
             "unchanged": "num_unchanged",
             "exact_duplicate": "num_exact_duplicates",
         }
+        tally = self._tally
         for pending, outcome in outcomes:
-            source = pending.prepared.document.source
-            self._tally.counts[names[outcome.kind]] += 1
-            self._tally.origins[pending.labelled.labels.origin] += 1
-            self._tally.counts["num_passages"] += outcome.num_passages
+            tally.counts[names[outcome.kind]] += 1
+            tally.origins[pending.labelled.labels.origin] += 1
+            tally.counts["num_passages"] += outcome.num_passages
             if outcome.duplicate_of is not None:
-                self._tally.exact_duplicates.append(SourcePair(source=source, of=self._source(outcome.duplicate_of)))
+                of = get_document(session, outcome.duplicate_of).document.source
+                tally.exact_duplicates.append(SourcePair(source=pending.source, of=of))
             if outcome.near_duplicate_of is not None:
-                self._tally.counts["num_near_duplicates"] += 1
-                self._tally.near_duplicates.append(
-                    SourcePair(source=source, of=self._source(outcome.near_duplicate_of))
-                )
+                tally.counts["num_near_duplicates"] += 1
+                of = get_document(session, outcome.near_duplicate_of).document.source
+                tally.near_duplicates.append(SourcePair(source=pending.source, of=of))
 
-    def _source(self, document_id: int) -> str:
-        with self._database.read() as session:
-            return get_document(session, document_id).document.source
+    def _count_files(self, batch: Batch) -> None:
+        tally = self._tally
+        for finished in batch.finished:
+            if finished.status == "unchanged":
+                tally.counts["num_unchanged"] += finished.num_documents
+                tally.origins[self._labels.origin] += finished.num_documents
+            reasons = [SourceReason(source=finished.file, reason=reason) for reason in finished.reasons]
+            (tally.refused if finished.status == "refused" else tally.partly_read).extend(reasons)
+        tally.refused.extend(batch.refused)
+        tally.counts["num_refused"] += len(batch.refused) + sum(f.status == "refused" for f in batch.finished)
 
     def _refuse(self, source: str, reason: str) -> None:
-        self._tally.counts["num_refused"] += 1
-        self._tally.refused.append(SourceReason(source=source, reason=reason))
+        """Note at once what cannot even be looked at."""
         with self._database.write() as session:
             add_failure(session, self._run_id, source=source, reason=reason)
+        self._tally.counts["num_refused"] += 1
+        self._tally.refused.append(SourceReason(source=source, reason=reason))
 
     def _prune(self, paths: Sequence[Path], files: set[str]) -> None:
         """Remove the documents whose file lay at or below one of ``paths`` and is there no more."""
@@ -309,18 +322,46 @@ class IngestionRun:
             if not page:
                 return
             after_id = page[-1].id
-            for stored in page:
-                below = any(stored.file == root or stored.file.startswith(f"{root}/") for root in roots)
-                if below and stored.file not in files:
-                    self.remove(stored.id)
+            gone = [
+                stored.id
+                for stored in page
+                if any(stored.file == root or stored.file.startswith(f"{root}/") for root in roots)
+                and stored.file not in files
+            ]
+            for start in range(0, len(gone), REMOVED_AT_ONCE):
+                self._remove(gone[start : start + REMOVED_AT_ONCE])
 
-    def _report(self, current: str) -> None:
+    def _remove(self, document_ids: Sequence[int]) -> None:
+        with self._database.write() as session:
+            for document_id in document_ids:
+                self._storer.remove(session, document_id)
+        self._tally.counts["num_removed"] += len(document_ids)
+
+    def _report(self, batch: Batch) -> None:
+        last = batch.documents[-1].prepared.document.title if batch.documents else ""
         self._on_progress(
             IngestionProgress(
                 num_files=self._num_files,
                 num_files_done=self._num_files_done,
                 num_documents=self._tally.origins.total() + self._tally.counts["num_refused"],
                 num_passages=self._tally.counts["num_passages"],
-                current=current,
+                current=last or (batch.finished[-1].file.rpartition("/")[2] if batch.finished else ""),
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _SplitBatch:
+    """A batch with the passages, by source, of the documents that need some."""
+
+    read: Batch
+    passages: dict[str, list[Passage]]
+
+
+def _state(finished: FinishedFile) -> FileState:
+    return FileState(
+        file=finished.file,
+        status=finished.status,
+        num_documents=finished.num_documents,
+        reason="; ".join(finished.reasons) or None,
+    )

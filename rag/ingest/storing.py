@@ -8,7 +8,8 @@ from typing import Literal
 
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
-from rag.ingest.preparation import PreparedDocument, PreparedPassages, Preparer
+from rag.ingest.preparation import PreparedPassages, Preparer
+from rag.ingest.prepared_document import PreparedDocument
 from rag.store.database import Session
 from rag.store.documents import (
     DocumentDetails,
@@ -168,7 +169,7 @@ class DocumentStorer:
     ) -> int:
         document = prepared.document
         if passages is None:
-            passages = self._preparer.passages([(document.title, document.text, document.sections)])[0]
+            passages = self._preparer.passages(document.title, document.text, document.sections)
         replace_passages(
             session,
             document_id,
@@ -251,7 +252,7 @@ class DocumentStorer:
         """Make an exact duplicate a document with passages of its own."""
         set_duplicate_of(session, document_id, duplicate_of=None, near_duplicate_of=near_duplicate_of)
         text = get_document(session, document_id)
-        passages = self._preparer.passages([(text.title, text.text, text.sections)])[0]
+        passages = self._preparer.passages(text.title, text.text, text.sections)
         replace_passages(
             session,
             document_id,

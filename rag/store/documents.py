@@ -153,6 +153,36 @@ def find_identical(
     return next((document for document in documents if document.access_labels == labels), None)
 
 
+def files_with_hash(session: Session, collection_id: int, file_sha256: str) -> list[str]:
+    """The URIs of the files of that content that documents were read from, those of deleted ones left out."""
+    statement = (
+        select(tables.Document.file)
+        .where(
+            tables.Document.collection_id == collection_id,
+            tables.Document.file_sha256 == file_sha256,
+            tables.Document.deleted_at.is_(None),
+        )
+        .distinct()
+        .order_by(tables.Document.file)
+    )
+    return list(session.scalars(statement))
+
+
+def rename_file(session: Session, collection_id: int, *, former: str, present: str) -> int:
+    """Give the documents of a file that was moved their new sources; returns how many there are.
+
+    A source begins with its file's URI. One whose new source is taken already, by a deleted document say, stays.
+    """
+    lock_collection(session, collection_id)
+    num_renamed = 0
+    for document in documents_of_file(session, collection_id, former):
+        source = present + document.source.removeprefix(former)
+        if document.source.startswith(former) and find_by_source(session, collection_id, source) is None:
+            _update(session, document.id, {"file": present, "source": source}, now=datetime.now(UTC))
+            num_renamed += 1
+    return num_renamed
+
+
 def duplicates_of(session: Session, document_id: int) -> list[StoredDocument]:
     """The documents that are exact duplicates of this one and not deleted, by id."""
     return _select(session, tables.Document.duplicate_of == document_id, tables.Document.deleted_at.is_(None))

@@ -1,17 +1,19 @@
 """Ingestion runs: what was tried, what was refused and exactly why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import NotFound
 from rag.store import tables
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
+FileStatus = Literal["waiting", "read", "partly read", "unchanged", "refused"]
+FILES_PER_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class RunCounts:
     num_near_duplicates: int = 0
     num_refused: int = 0
     num_removed: int = 0
+    num_moved: int = 0
     num_passages: int = 0
 
 
@@ -39,23 +42,40 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One call of the ingestion command. ``finished_at`` is None as long as it runs."""
+    """One call of the ingestion command. ``finished_at`` is None as long as it runs.
+
+    ``options`` are those of a run over files, with which it can be run again; None for uploads and single removals.
+    """
 
     id: int
     collection_id: int
     paths: tuple[str, ...]
     status: str
     counts: RunCounts
+    options: Mapping[str, Any] | None
     started_at: datetime
     finished_at: datetime | None
 
 
-def start_run(session: Session, collection_id: int, *, paths: Sequence[str]) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """What became of a file in a run; ``reason`` says why it was refused, or what of it was lost."""
+
+    file: str
+    status: FileStatus
+    num_documents: int = 0
+    reason: str | None = None
+
+
+def start_run(
+    session: Session, collection_id: int, *, paths: Sequence[str], options: Mapping[str, Any] | None = None
+) -> int:
     """Log that a run has begun, and return its id."""
     row = tables.IngestionRun(
         collection_id=collection_id,
         paths=list(paths),
         status="running",
+        options=None if options is None else dict(options),
         started_at=datetime.now(UTC),
         **asdict(RunCounts()),
     )
@@ -95,17 +115,87 @@ def finish_run(
 
 
 def mark_interrupted(session: Session, collection_id: int) -> int:
-    """Close the runs that were killed before they could: ``running`` becomes ``interrupted``. Returns how many.
+    """Close the runs over files that were killed before they could: ``running`` becomes ``interrupted``.
 
-    Only a caller that knows that no other run is alive may call this.
+    Returns how many. Only a caller that knows that no other run over files is alive may call this.
     """
     updated = session.scalars(
         update(tables.IngestionRun)
-        .where(tables.IngestionRun.collection_id == collection_id, tables.IngestionRun.status == "running")
+        .where(
+            tables.IngestionRun.collection_id == collection_id,
+            tables.IngestionRun.status == "running",
+            tables.IngestionRun.options.is_not(None),
+        )
         .values(status="interrupted", finished_at=datetime.now(UTC))
         .returning(tables.IngestionRun.id)
     ).all()
     return len(updated)
+
+
+def update_counts(session: Session, run_id: int, counts: RunCounts) -> None:
+    """Log how far a run is."""
+    session.execute(update(tables.IngestionRun).where(tables.IngestionRun.id == run_id).values(**asdict(counts)))
+
+
+def begin_files(session: Session, run_id: int, files: Sequence[str]) -> None:
+    """Note the files that a run is going to read, in place of those of earlier runs over the same collection."""
+    collection_id = select(tables.IngestionRun.collection_id).where(tables.IngestionRun.id == run_id).scalar_subquery()
+    earlier = select(tables.IngestionRun.id).where(tables.IngestionRun.collection_id == collection_id)
+    session.execute(delete(tables.IngestionFile).where(tables.IngestionFile.run_id.in_(earlier)))
+    now = datetime.now(UTC)
+    rows = [
+        {"run_id": run_id, "file": file, "status": "waiting", "num_documents": 0, "reason": None, "updated_at": now}
+        for file in files
+    ]
+    if rows:
+        session.execute(insert(tables.IngestionFile), rows)
+
+
+def put_file_states(session: Session, run_id: int, states: Sequence[FileState]) -> None:
+    """Note what became of files of a run."""
+    now = datetime.now(UTC)
+    statement = (
+        update(tables.IngestionFile)
+        .where(tables.IngestionFile.run_id == run_id, tables.IngestionFile.file == bindparam("of_file"))
+        .values(
+            status=bindparam("new_status"),
+            num_documents=bindparam("new_num_documents"),
+            reason=bindparam("new_reason"),
+            updated_at=now,
+        )
+    )
+    rows = [
+        {
+            "of_file": state.file,
+            "new_status": state.status,
+            "new_num_documents": state.num_documents,
+            "new_reason": state.reason,
+        }
+        for state in states
+    ]
+    if rows:
+        session.connection().execute(statement, rows)
+
+
+def count_files(session: Session, run_id: int) -> dict[str, int]:
+    """How many files of a run have each status."""
+    files = tables.IngestionFile
+    statement = select(files.status, func.count()).where(files.run_id == run_id).group_by(files.status)
+    return dict(session.execute(statement).all())
+
+
+def list_files(
+    session: Session, run_id: int, *, status: FileStatus | None = None, after: str = "", limit: int = 100
+) -> list[FileState]:
+    """Files of a run by URI; ``after`` continues after a page."""
+    files = tables.IngestionFile
+    statement = select(files).where(files.run_id == run_id, files.file > after).order_by(files.file).limit(limit)
+    if status is not None:
+        statement = statement.where(files.status == status)
+    return [
+        FileState(file=row.file, status=_file_status(row.status), num_documents=row.num_documents, reason=row.reason)
+        for row in session.scalars(statement)
+    ]
 
 
 def get_run(session: Session, run_id: int) -> RunRecord:
@@ -150,7 +240,15 @@ def _record(row: tables.IngestionRun) -> RunRecord:
         collection_id=row.collection_id,
         paths=tuple(row.paths),
         status=row.status,
+        options=row.options,
         counts=RunCounts(**{name: getattr(row, name) for name in RunCounts.__dataclass_fields__}),
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def _file_status(value: str) -> FileStatus:
+    for status in get_args(FileStatus):
+        if value == status:
+            return status  # type: ignore[no-any-return]
+    raise ValueError(f"no status of a file: {value}")

@@ -43,6 +43,7 @@ class Document(Base):
         UniqueConstraint("collection_id", "source"),
         Index(None, "collection_id", "text_sha256"),
         Index(None, "collection_id", "file"),
+        Index(None, "collection_id", "file_sha256"),
         Index(None, "collection_id", "updated_at"),
         CheckConstraint(ORIGIN, name="origin"),
         CheckConstraint("version >= 1", name="version"),
@@ -217,9 +218,31 @@ class IngestionRun(Base):
     num_near_duplicates: Mapped[int]
     num_refused: Mapped[int]
     num_removed: Mapped[int]
+    num_moved: Mapped[int] = mapped_column(server_default="0")
     num_passages: Mapped[int]
+    options: Mapped[dict[str, Any] | None]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class IngestionFile(Base):
+    """How far the last run over files of a collection is with each of them."""
+
+    __tablename__ = "ingestion_files"
+    __table_args__ = (
+        Index(None, "run_id", "status"),
+        CheckConstraint(
+            "status IN ('waiting', 'read', 'partly read', 'unchanged', 'refused')",
+            name="status",
+        ),
+    )
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("ingestion_runs.id", ondelete="CASCADE"), primary_key=True)
+    file: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    num_documents: Mapped[int]
+    reason: Mapped[str | None]
+    updated_at: Mapped[datetime]
 
 
 class IngestionFailure(Base):
