@@ -58,11 +58,19 @@ def copy_rows(rows: faiss.IndexScalarQuantizer, keep: NDArray[np.bool_], *, into
     """Append those of ``rows`` (N) where ``keep`` (N) is true to other rows, in the same order."""
     if not rows.ntotal:
         return
-    codes = faiss.rev_swig_ptr(rows.codes.data(), rows.codes.size()).reshape(rows.ntotal, rows.code_size)
+    codes = _codes(rows)
     for start in range(0, rows.ntotal, CHUNK):
         part = codes[start : start + CHUNK][keep[start : start + CHUNK]]
         if len(part):
             into.add_sa_codes(part)
+
+
+def picked_rows(rows: faiss.IndexScalarQuantizer, positions: NDArray[np.int64]) -> faiss.IndexScalarQuantizer:
+    """A copy of the rows at ``positions``, in that order."""
+    picked = new_rows(rows.d)
+    if len(positions):
+        picked.add_sa_codes(_codes(rows)[positions])
+    return picked
 
 
 def link(graph: faiss.IndexHNSWSQ, rows: faiss.IndexScalarQuantizer, num: int) -> None:
@@ -162,6 +170,12 @@ def _threads_for(queries: NDArray[np.float32]) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(num_threads)
+
+
+def _codes(rows: faiss.IndexScalarQuantizer) -> NDArray[np.uint8]:
+    """The bytes of all rows (N, 2 D), not copied: they are gone when the rows change."""
+    codes: NDArray[np.uint8] = faiss.rev_swig_ptr(rows.codes.data(), rows.codes.size())
+    return codes.reshape(rows.ntotal, rows.code_size)
 
 
 def _read(path: Path) -> faiss.Index:

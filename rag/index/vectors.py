@@ -39,17 +39,23 @@ GRAPH_UNTIL = 25_000
 MAX_REMOVED = 0.2
 """Share of removed vectors in a part above which it is made anew."""
 
-MIN_WIDTH = 256
+MIN_WIDTH = 320
 """The least number of near vectors that a walk keeps in view."""
 
-WIDTH_FACTOR = 2
-"""How many near vectors a walk keeps in view for each one wanted: the last ones in view are the least sure."""
+WIDTH_FACTOR = 3
+"""How many near vectors a walk keeps in view for each one wanted."""
+
+SURE = 2
+"""Only the nearest half of what a walk keeps in view counts: of the other half it misses more."""
 
 WIDENING = 4
-"""How many times as much a walk keeps in view after one that saw too few allowed vectors."""
+"""How many times as much the next walk keeps in view when one saw too few allowed vectors."""
 
 SCAN_PER_STEP = 100
 """Keeping one more vector in view takes a walk as long as a scan takes for so many vectors."""
+
+PICK_BELOW = 0.005
+"""Share of allowed vectors below which a scan picks them out first; above, it asks of each vector if it is allowed."""
 
 REMOVED = -1
 """Stands for the passage id at the position of a removed vector."""
@@ -142,8 +148,8 @@ class VectorIndex:
     def optimize(self, *, max_vectors: int | None = None) -> bool:
         """Link what is not linked if a graph is wanted; give it up if not; make it anew if too much of it was removed.
 
-        At most ``max_vectors`` are linked, all if it is None; says whether there is more to link. Between two calls
-        the index finds what it always finds, and takes longer the more is not linked yet.
+        At most ``max_vectors``, one or more, are linked, all if it is None; says whether there is more to link. Between
+        two calls the index finds what it always finds, and takes longer the more is not linked yet.
         """
         wanted = self._wants_graph()
         if self._graph is not None and not (wanted and _share_removed(self._ids[: self._num_linked]) <= MAX_REMOVED):
@@ -283,7 +289,7 @@ class VectorIndex:
         if limit < 1 or not len(self) or not len(queries):
             return [[] for _ in queries]
         wide = np.ascontiguousarray(queries, dtype=np.float32)
-        found = [self._scan(self._rows, self._ids[self._num_linked :], wide, limit, allowed)]
+        found = [self._scan(self._rows, self._num_linked, wide, limit, allowed)]
         if self._graph is not None:
             found.append(self._search_graph(self._graph, wide, limit, allowed, exact=exact))
         scores, ids = (np.concatenate(parts, axis=1).tolist() for parts in zip(*found, strict=True))
@@ -315,25 +321,31 @@ class VectorIndex:
             seen = _ids_at(ids, positions)
             if allowed is not None:
                 seen = np.where(allowed.contain(seen), seen, -1)
-            enough = np.count_nonzero(seen >= 0, axis=1) >= limit
+            enough = np.count_nonzero(seen[:, : width // SURE] >= 0, axis=1) >= limit
             first = np.argsort(seen[enough] < 0, axis=1, kind="stable")[:, :limit]
             best_scores[left[enough]] = np.take_along_axis(scores[enough], first, axis=1)
             best_ids[left[enough]] = np.take_along_axis(seen[enough], first, axis=1)
             left, width = left[~enough], width * WIDENING
         if len(left):
-            scores, seen = self._scan(storage.rows_of(graph), ids, queries[left], limit, allowed)
+            scores, seen = self._scan(storage.rows_of(graph), 0, queries[left], limit, allowed)
             best_scores[left, : scores.shape[1]], best_ids[left, : seen.shape[1]] = scores, seen
         return best_scores, best_ids
 
-    @staticmethod
     def _scan(
+        self,
         rows: faiss.IndexScalarQuantizer,
-        ids: NDArray[np.int64],
+        first: int,
         queries: NDArray[np.float32],
         limit: int,
         allowed: AllowedIds | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and ids (Q, at most limit) of the nearest of ``rows``, whose passages are ``ids``."""
+        """Scores and ids (Q, at most limit) of the nearest of ``rows``, which begin at position ``first``."""
+        ids = self._ids[first : first + rows.ntotal]
+        if allowed is not None and allowed.count < PICK_BELOW * len(ids):
+            places = self._positions(allowed.ids) - first
+            places = places[(places >= 0) & (places < len(ids))]
+            scores, positions = storage.scan(storage.picked_rows(rows, places), queries, limit, None)
+            return scores, _ids_at(ids[places], positions)
         mask = ids != REMOVED if allowed is None else allowed.contain(ids)
         scores, positions = storage.scan(rows, queries, limit, mask)
         return scores, _ids_at(ids, positions)

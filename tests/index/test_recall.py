@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,10 +22,15 @@ def test_good_graph_finds_what_a_scan_finds(graph: VectorIndex) -> None:
     assert MIN_RECALL <= measure_recall(graph) <= 1
 
 
-def test_walk_that_looks_at_too_little_is_noticed(graph: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MIN_WIDTH", 1)
-    monkeypatch.setattr(module, "WIDTH_FACTOR", 1)
-    assert measure_recall(graph) < MIN_RECALL
+def test_walk_that_misses_the_nearest_is_noticed(graph: VectorIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = module.storage.walk
+
+    def walk_past_the_first(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+        scores, positions = walk(*arguments)
+        return scores[:, 1:], positions[:, 1:]
+
+    monkeypatch.setattr(module.storage, "walk", walk_past_the_first)
+    assert measure_recall(graph) == pytest.approx(0.9, abs=0.01)
 
 
 def test_exact_and_empty_indexes_miss_nothing() -> None:

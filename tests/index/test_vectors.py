@@ -156,11 +156,17 @@ def _check(index: VectorIndex, vectors: dict[int, np.ndarray], *, limit: int, se
 
 
 @pytest.mark.usefixtures("small_graphs")
+@pytest.mark.parametrize("pick_below", [0, 0.5])
 @pytest.mark.parametrize("kind", ["auto", *KINDS])
 def test_any_sequence_of_changes_leaves_what_a_scan_finds(
-    kind: VectorIndexKind, tmp_path_factory: pytest.TempPathFactory
+    kind: VectorIndexKind,
+    pick_below: float,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    @settings(max_examples=30, deadline=None)
+    monkeypatch.setattr(module, "PICK_BELOW", pick_below)
+
+    @settings(max_examples=20, deadline=None)
     @given(steps=STEPS, limit=st.integers(1, 60), seed=st.integers(0, 10**6))
     def run(steps: list[tuple[str, object]], limit: int, seed: int) -> None:
         index, vectors = VectorIndex(16, kind=kind), dict[int, np.ndarray]()
@@ -216,7 +222,7 @@ def _recall(index: VectorIndex, allowed: AllowedIds | None, *, limit: int) -> fl
     return found / (len(queries) * limit)
 
 
-@pytest.mark.parametrize("share", [1, 0.5, 0.1, 0.02])
+@pytest.mark.parametrize("share", [1, 0.5, 0.1, 0.02, 0.003])
 @pytest.mark.parametrize("scan_per_step", [1, 70])
 def test_graph_finds_nearly_everything_at_any_share_allowed(
     graph: VectorIndex, share: float, scan_per_step: int, monkeypatch: pytest.MonkeyPatch
