@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from docx.oxml.ns import qn
 
 from rag.ingest.readers.drawings import Element, picture_description
+from rag.ingest.readers.equations import EQUATION, equation_text
 
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
-_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
-_TEXT = frozenset((qn("w:t"), _MATH_TEXT))
 _AS_CHARACTER = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 # Deleted and moved-away text, and what the file repeats for programs that cannot show the newer form.
 _NOT_SHOWN = frozenset((qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), _MC + "Fallback"))
@@ -40,8 +39,10 @@ def paragraph_text(paragraph: Element) -> tuple[str, list[Element]]:
 
 def _gather(element: Element, parts: list[str], boxes: list[Element]) -> None:
     for child in element:
-        if child.tag in _TEXT:
+        if child.tag == qn("w:t"):
             parts.append(child.text or "")
+        elif child.tag == EQUATION:
+            parts.append(equation_text(child))
         elif child.tag in _AS_CHARACTER:
             parts.append(_AS_CHARACTER[child.tag])
         elif child.tag == qn("w:txbxContent"):

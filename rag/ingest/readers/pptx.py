@@ -19,6 +19,7 @@ from rag.ingest.readers.drawings import (
     diagram_lines,
     picture_description,
 )
+from rag.ingest.readers.equations import EQUATION, equation_text
 from rag.ingest.readers.facts import one_line, sensible_property
 from rag.ingest.readers.losses import counted, numbered
 from rag.ingest.readers.office_package import read_package
@@ -30,7 +31,6 @@ from rag.records import Document
 _MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
-_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _TITLES = ("title", "ctrTitle")
 _SURROUNDINGS = ("dt", "ftr", "hdr", "sldNum", "sldImg")
 _MAX_INDENTED_DEPTH = 8
@@ -170,11 +170,14 @@ def _paragraphs(shape: Element) -> list[tuple[str, int]]:
     return found
 
 
-def _text(paragraph: Element) -> str:
-    parts = []
-    for element in paragraph.iter(f"{MAIN}t", f"{MAIN}br", _MATH_TEXT):
-        parts.append("\n" if element.tag == f"{MAIN}br" else element.text or "")
-    return "".join(parts)
+def _text(element: Element) -> str:
+    if element.tag == f"{MAIN}t":
+        return element.text or ""
+    if element.tag == f"{MAIN}br":
+        return "\n"
+    if element.tag == EQUATION:
+        return equation_text(element)
+    return "".join(_text(child) for child in element if child.tag != f"{_MC}Fallback")
 
 
 def _table_lines(table: Element) -> list[str]:

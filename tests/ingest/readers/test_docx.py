@@ -225,3 +225,11 @@ def test_another_kind_of_archive_is_refused(read: ReadAll) -> None:
         archive.writestr("a.txt", "text")
     with pytest.raises(UnreadableDocument, match="a.docx is damaged or not what its ending says"):
         read(stream.getvalue(), "a.docx")
+
+
+def test_powers_and_fractions_of_equations_are_marked(read: ReadAll) -> None:
+    word = docx.Document()
+    math = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+    power = "<m:sSup><m:e><m:r><m:t>10</m:t></m:r></m:e><m:sup><m:r><m:t>-6</m:t></m:r></m:sup></m:sSup>"
+    add_xml(word, f"<w:p><w:r><w:t>It is </w:t></w:r><m:oMath xmlns:m='{math}'>{power}</m:oMath></w:p>")
+    assert read(to_bytes(word), "a.docx")[0].text == "It is 10^(-6)"
