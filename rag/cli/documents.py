@@ -13,7 +13,7 @@ from rag.cli.ingest import finish
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import Counter, console, note, open_output, plain, print_json, print_table
 from rag.cli.state import open_database, settings_of
-from rag.cli.wording import short_source
+from rag.cli.wording import short_source, synthetic
 
 app = typer.Typer(help="What is in a collection.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -79,7 +79,8 @@ def show(
         print_json(DocumentTextResponse.from_record(found, collection=collection).model_dump(mode="json"))
     else:
         source = short_source(found.document.source)
-        note(f"{found.title} · version {found.version} of {found.document.version} · {source}")
+        origin = synthetic(found.document.origin, before=" ")
+        note(f"{found.title} · version {found.version} of {found.document.version} · {source}{origin}")
         console().print(plain(found.text))
 
 

@@ -21,8 +21,8 @@ from rag.records import Document
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, files_with_hash
 
-BATCH_CHARS = 200_000
-"""Text in one transaction: some two hundred passages, enough to embed those of like length together."""
+BATCH_CHARS = 100_000
+"""Text in one transaction: some hundred passages, a second or two of embedding between two steps of progress."""
 BATCH_DOCUMENTS = 128
 BATCH_FILES = 500
 BATCH_SECONDS = 2.0

@@ -223,11 +223,12 @@ class IngestionRun:
 
     def _store_in(self, session: Session, batch: Batch) -> None:
         outcomes: list[tuple[PendingDocument, Outcome]] = []
-        num_removed = 0
         passages = batch.passages if self._has_model(session, batch.embedding_model) else {}
         num_moved = sum(
             rename_file(session, self._collection.id, former=former, present=present) for former, present in batch.moved
         )
+        # First, or a record that has another source by now would be taken for a copy of itself.
+        num_removed = sum(self._remove_gone(session, finished) for finished in batch.finished if finished.is_whole)
         for pending in batch.documents:
             outcome = self._storer.store(
                 session,
@@ -241,7 +242,8 @@ class IngestionRun:
         for refused in batch.refused:
             add_failure(session, self._run_id, source=refused.source, reason=refused.reason)
         for finished in batch.finished:
-            num_removed += self._finish(session, finished)
+            if finished.status == "refused":
+                self._refuse_file(session, finished)
         put_file_states(session, self._run_id, [_state(finished) for finished in batch.finished])
         self._tally.counts.update(num_moved=num_moved, num_removed=num_removed)
         self._count(session, outcomes)
@@ -257,22 +259,21 @@ class IngestionRun:
             self._storer = DocumentStorer(self._preparer, self._near_duplicates, self._collection.id)
         return active == embedding_model
 
-    def _finish(self, session: Session, finished: FinishedFile) -> int:
-        """Note that a file was read; returns how many documents are removed because it holds them no longer."""
-        if finished.status == "refused":
-            add_failure(session, self._run_id, source=finished.file, reason="; ".join(finished.reasons))
-            # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it
-            # the next run reads the file again, and says again what is wrong with it.
-            for document_id, source in list(sources_of_file(session, self._collection.id, finished.file)):
-                if source in finished.sources:
-                    update_metadata(session, document_id, file_sha256="")
-        if not finished.is_whole:
-            return 0
+    def _remove_gone(self, session: Session, finished: FinishedFile) -> int:
+        """Remove what a file does not hold any longer; returns how many documents those are."""
         known = list(sources_of_file(session, self._collection.id, finished.file))
         gone = [document_id for document_id, source in known if source not in finished.sources]
         for document_id in gone:
             self._storer.remove(session, document_id)
         return len(gone)
+
+    def _refuse_file(self, session: Session, finished: FinishedFile) -> None:
+        add_failure(session, self._run_id, source=finished.file, reason="; ".join(finished.reasons))
+        # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it the
+        # next run reads the file again, and says again what is wrong with it.
+        for document_id, source in list(sources_of_file(session, self._collection.id, finished.file)):
+            if source in finished.sources:
+                update_metadata(session, document_id, file_sha256="")
 
     def _count(self, session: Session, outcomes: Sequence[tuple[PendingDocument, Outcome]]) -> None:
         names = {

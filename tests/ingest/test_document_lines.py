@@ -96,8 +96,11 @@ def fill(tmp_path: Path) -> Callable[[Rag], None]:
         (docs / "b.md").write_text("# Birds\n\nCranes dance. Zoë 🦩 saw them.\n\n## Owls\n\nOwls hunt at night.\n")
         (docs / "rows.csv").write_text("name,role\nAda Novak,on call\nBen Otieno,manager\n")
         (made_up / "lines.jsonl").write_text('{"text": "First made up."}\n{"text": "Second made up.", "year": 1987}\n')
-        (made_up / "copy.txt").write_text(WHALES)
+        copies = tmp_path / "copies"
+        copies.mkdir()
+        (copies / "copy.txt").write_text(WHALES)
         service.ingest(docs, tags={"team": "ops"})
+        service.ingest(copies)
         service.ingest(made_up, origin="synthetic")
         (docs / "a.txt").write_text("Penguins are birds.")
         service.ingest(docs, tags={"team": "ops"})
@@ -114,7 +117,7 @@ def test_export_imported_into_an_empty_collection_exports_the_same_lines(
     exported = _export(service)
     report = _import(service, exported, "copy")
     assert (report.num_added, report.num_exact_duplicates, report.num_refused) == (5, 1, 0)
-    assert (report.num_real, report.num_synthetic) == (3, 3)
+    assert (report.num_real, report.num_synthetic) == (4, 2)
     again = _without_times(_export(service, "copy"))
     assert again == _without_times(exported)
     by_name = {line["source"].rpartition("/")[2]: line for line in again}
@@ -296,11 +299,11 @@ def test_byte_order_mark_and_windows_line_ends_do_no_harm(line: dict[str, Any]) 
     assert _read(b"\xef\xbb\xbf" + raw + b"\r", b"\r", raw) == (_read(line)[0] * 2, {})
 
 
-def test_collection_of_another_model_is_refused(local: Rag, line: dict[str, Any]) -> None:
+def test_collection_whose_model_is_not_here_is_refused(local: Rag, line: dict[str, Any]) -> None:
     from sqlalchemy import text
 
     _import(local, [json.dumps(line).encode()])
     with local.database.write() as session:
         session.execute(text("UPDATE collections SET embedding_model = 'other'"))
-    with pytest.raises(InvalidInput, match="embedded with 'other'"):
+    with pytest.raises(InvalidInput, match="No embedding model 'other'"):
         _import(local, [json.dumps(line).encode()])

@@ -61,11 +61,16 @@ def test_runs_are_listed_newest_first(library: Any) -> None:
 
 def test_runs_that_were_killed_are_closed(library: Any) -> None:
     with library.database.write() as session:
-        killed, done = (start_run(session, library.collection_id, paths=[]) for _ in range(2))
+        killed, done = (start_run(session, library.collection_id, paths=[], options={}) for _ in range(2))
+        uploading = start_run(session, library.collection_id, paths=[])
         finish_run(session, done, status="failed", counts=RunCounts())
         assert mark_interrupted(session, 99) == 0
         assert mark_interrupted(session, library.collection_id) == 1
-        assert [get_run(session, run_id).status for run_id in (killed, done)] == ["interrupted", "failed"]
+        assert [get_run(session, run_id).status for run_id in (killed, done, uploading)] == [
+            "interrupted",
+            "failed",
+            "running",
+        ]
 
 
 def test_unknown_runs_are_not_found(library: Any) -> None:

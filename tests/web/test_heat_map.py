@@ -104,6 +104,12 @@ def test_withheld_answer_is_said_to_be(page: Page) -> None:
     assert "Withheld" in Page(heat_map_page(replace(ANSWER, abstained=True), EXPLANATION)).text
 
 
+def test_synthetic_document_is_said_to_be(page: Page) -> None:
+    assert "synthetic" not in page.text
+    made_up = replace(ANSWER, passages=(replace(HIT, origin="synthetic"),))
+    assert "synthetic document" in Page(heat_map_page(made_up, EXPLANATION)).text
+
+
 def test_nothing_to_explain_is_a_page_too() -> None:
     nothing = Explanation(answer="", passage_ids=(7,), passage_weights=(0.0,), tokens=(), sources=())
     assert "No answer." in Page(heat_map_page(ANSWER, nothing)).text
