@@ -22,10 +22,9 @@ from rag.generators.reader_generator import ReaderGenerator
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
-from rag.ingest.labels import Labels
+from rag.ingest.file_options import FileOptions
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
-from rag.ingest.readers.raw_file import FieldNames
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import ColumnNames
@@ -166,24 +165,56 @@ class Rag:
         text_field: str | None = None,
         title_field: str | None = None,
         id_field: str | None = None,
+        workers: int = 0,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
-        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``.
-
-        ``text_field``, ``title_field`` and ``id_field`` name the fields of JSON records; None: the usual ones.
-        """
-        report = self.ingester.ingest(
-            [Path(path) for path in paths],
-            collection=collection,
-            labels=_labels(tags, origin, access_labels),
-            fields=FieldNames(text=text_field, title=title_field, id=id_field),
+        """Ingest files and folders, then bring the indexes up to date and save them. See ``FileOptions``."""
+        options = FileOptions(
+            tags=tags or {},
+            origin=origin,
+            access_labels=access_labels,
             prune=prune,
-            dry_run=dry_run,
-            on_progress=on_progress,
+            text_field=text_field,
+            title_field=title_field,
+            id_field=id_field,
+            workers=workers,
         )
-        if not dry_run:
-            self.save_index(collection)
+        files = [Path(path) for path in paths]
+        return self.ingest_files(files, options, collection=collection, dry_run=dry_run, on_progress=on_progress)
+
+    def ingest_files(
+        self,
+        paths: Sequence[Path],
+        options: FileOptions,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        dry_run: bool = False,
+        wait: bool = True,
+        on_wait: Callable[[], None] = lambda: None,
+        on_progress: OnProgress = silent,
+    ) -> IngestionReport:
+        """The same with all options in one, as they are kept with the run. See ``Ingester.ingest``."""
+        if dry_run:
+            return self.ingester.preview(paths, options, collection=collection)
+        report = self.ingester.ingest(
+            paths, options, collection=collection, wait=wait, on_wait=on_wait, on_progress=on_progress
+        )
+        self.save_index(collection)
         return report
+
+    def resume_ingestion(
+        self, *, collection: str = DEFAULT_COLLECTION, wait: bool = True, on_progress: OnProgress = silent
+    ) -> IngestionReport:
+        """Go on with the last run over files that did not finish. See ``Ingester.resume``."""
+        report = self.ingester.resume(collection=collection, wait=wait, on_progress=on_progress)
+        self.save_index(collection)
+        return report
+
+    def remove_files(self, files: Sequence[Path], *, collection: str = DEFAULT_COLLECTION) -> int:
+        """Take out the documents of files, or of all files below folders, that are gone; returns how many."""
+        num_removed = self.ingester.remove_files(files, collection=collection)
+        self.save_index(collection)
+        return num_removed
 
     def ingest_sql(
         self,
@@ -208,7 +239,7 @@ class Rag:
             SqlSource(url, query),
             columns=ColumnNames(id=id_column, title=title_column, text=text_column),
             collection=collection,
-            labels=_labels(tags, origin, access_labels),
+            labels=FileOptions(tags=tags or {}, origin=origin, access_labels=access_labels).labels,
             on_progress=on_progress,
         )
         self.save_index(collection)
@@ -308,10 +339,6 @@ class Rag:
 def open_rag(settings: Settings | None = None) -> Rag:
     """Open the service with these settings, or with those of the environment and ``rag.toml``."""
     return Rag(settings or load_settings())
-
-
-def _labels(tags: Mapping[str, str] | None, origin: Origin, access_labels: Sequence[str] | None) -> Labels:
-    return Labels(tags=tags or {}, origin=origin, access_labels=None if access_labels is None else tuple(access_labels))
 
 
 def _model_options(settings: Settings) -> ModelOptions:

@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from rag.api.name_values import parse_filters
-from rag.cli.ingest import finish
+from rag.cli.ingestion_report import finish
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import Counter, console, note, open_output, plain, print_json, print_table
 from rag.cli.state import open_database, settings_of

@@ -2,25 +2,26 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from rag.config import Settings
-from rag.errors import InvalidInput, NotFound, RagError, UnreadableDocument
+from rag.errors import InvalidInput, NotFound, StoreUnavailable, UnreadableDocument
 from rag.ingest.dry_run import preview
+from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
 from rag.ingest.readers.limits import limits_of
-from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
+from rag.ingest.readers.raw_file import NO_FIELDS
 from rag.ingest.report import IngestionProgress, IngestionReport
 from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
-from rag.store.collections import get_collection, get_collection_by_id, get_or_create_collection
+from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import StoredDocument, documents_of_file, get_document
-from rag.store.runs import finish_run, start_run
+from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
 from rag.store.sql_source import SqlSource
 
 OnProgress = Callable[[IngestionProgress], None]
@@ -39,43 +40,71 @@ class Ingester:
     def ingest(
         self,
         paths: Sequence[Path],
+        options: FileOptions,
         *,
         collection: str,
-        labels: Labels,
-        fields: FieldNames = NO_FIELDS,
-        prune: bool = False,
-        dry_run: bool = False,
+        wait: bool = True,
+        on_wait: Callable[[], None] = lambda: None,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
-        """Ingest all files at and below ``paths``.
+        """Ingest all files at and below ``paths``. One such run at a time works over a collection.
 
         Args:
             paths: files and folders.
+            options: how.
             collection: its name; made if it is not there.
-            labels: tags and origin of the documents.
-            fields: which fields of JSON records hold their text, title and id.
-            prune: also remove the documents whose files are gone from ``paths``.
-            dry_run: write nothing, only say what would be added, updated and refused (removals are not looked for).
-            on_progress: called after each file and each batch.
+            wait: for another run to end; without it that is an error. ``on_wait`` is called where it has to.
+            on_wait: see there.
+            on_progress: called after each batch.
 
         Raises:
-            InvalidInput: a path does not exist, there is nothing to read, or the collection has another model.
+            InvalidInput: a path does not exist, there is nothing to read, or the collection's model is not here.
+            Busy: another run over the collection is at work.
             StoreUnavailable: the database cannot be written. What was committed before stays.
         """
-        if dry_run:
-            return preview(
-                self._database,
-                self._preparer,
-                self._settings,
-                paths,
-                collection=collection,
-                labels=labels,
-                fields=fields,
-            )
         started = time.perf_counter()
-        with self._run(collection, [str(path) for path in paths], labels, on_progress, fields) as run:
-            run.read_paths(paths, prune=prune)
+        opened = self._open(collection)
+        with self._database.exclusive(f"ingest-{opened.id}", wait=wait, on_wait=on_wait):
+            with self._database.write() as session:
+                mark_interrupted(session, opened.id)
+            names = [str(path.absolute()) for path in paths]
+            with self._run(collection, names, options.labels, on_progress, options=options) as run:
+                run.read_paths(paths, prune=options.prune, workers=options.workers)
         return run.report(seconds=time.perf_counter() - started)
+
+    def resume(self, *, collection: str, wait: bool = True, on_progress: OnProgress = silent) -> IngestionReport:
+        """Run the last run over files again as it was called, if it did not finish.
+
+        Raises:
+            InvalidInput: it did finish.
+            NotFound: there was none, or there is no such collection.
+        """
+        with self._database.read() as session:
+            last = last_run_over_files(session, get_collection(session, collection).id)
+        if last.status == "finished":
+            raise InvalidInput(f"The last run over {collection!r}, run {last.id}, has finished; name paths to read.")
+        options = FileOptions.from_json(last.options or {})
+        paths = [Path(path) for path in last.paths]
+        return self.ingest(paths, options, collection=collection, wait=wait, on_progress=on_progress)
+
+    def preview(self, paths: Sequence[Path], options: FileOptions, *, collection: str) -> IngestionReport:
+        """What ``ingest`` would do, found out by reading only. See ``rag.ingest.dry_run``."""
+        return preview(
+            self._database,
+            self._preparer,
+            self._settings,
+            paths,
+            collection=collection,
+            labels=options.labels,
+            fields=options.field_names,
+        )
+
+    def remove_files(self, files: Sequence[Path], *, collection: str) -> int:
+        """Take out the documents of files that are gone, or of those below a folder that is; returns how many."""
+        uris = [path.absolute().as_uri() for path in files]
+        with self._run(collection, uris, Labels(tags={}), silent) as run:
+            run.prune(files, keep=set())
+        return run.counts.num_removed
 
     def upload(
         self, data: bytes, *, name: str, collection: str, labels: Labels, caller: Caller = OWNER
@@ -190,11 +219,12 @@ class Ingester:
         paths: Sequence[str],
         labels: Labels,
         on_progress: OnProgress,
-        fields: FieldNames = NO_FIELDS,
+        *,
+        options: FileOptions | None = None,
     ) -> Iterator[IngestionRun]:
+        opened = self._open(collection)
         with self._database.write() as session:
-            opened = get_or_create_collection(session, collection, embedding_model=self._preparer.embedding_model)
-            run_id = start_run(session, opened.id, paths=paths)
+            run_id = start_run(session, opened.id, paths=paths, options=options.as_json() if options else None)
         run = IngestionRun(
             self._database,
             self._preparer.with_model(opened.embedding_model),
@@ -203,17 +233,23 @@ class Ingester:
             run_id=run_id,
             labels=labels,
             on_progress=on_progress,
-            fields=fields,
+            fields=options.field_names if options else NO_FIELDS,
         )
+        status: Literal["finished", "failed", "interrupted"] = "failed"
         try:
             yield run
+            status = "finished"
         except KeyboardInterrupt:
-            self._finish(run_id, run, "interrupted")
+            status = "interrupted"
             raise
-        except RagError:
-            self._finish(run_id, run, "failed")
-            raise
-        self._finish(run_id, run, "finished")
+        finally:
+            # Where the database is what failed, the run stays "running" until the next one finds it interrupted.
+            with nullcontext() if status == "finished" else suppress(StoreUnavailable):
+                self._finish(run_id, run, status)
+
+    def _open(self, collection: str) -> Collection:
+        with self._database.write() as session:
+            return get_or_create_collection(session, collection, embedding_model=self._preparer.embedding_model)
 
     def _finish(self, run_id: int, run: IngestionRun, status: Literal["finished", "failed", "interrupted"]) -> None:
         with self._database.write() as session:

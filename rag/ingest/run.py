@@ -6,7 +6,7 @@ reads and splits the next batches, one embeds, and the caller's stores.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -96,7 +96,26 @@ class IngestionRun:
             begin_files(session, self._run_id, [path.as_uri() for path in files])
         self._work(self._reading().paths(files, workers=workers))
         if prune:
-            self._prune(paths, {path.as_uri() for path in files})
+            self.prune(paths, keep={path.as_uri() for path in files})
+
+    def prune(self, paths: Sequence[Path], *, keep: Set[str]) -> None:
+        """Remove the documents whose file lay at or below one of ``paths``, except files whose URIs are in ``keep``."""
+        roots = [path.absolute().as_uri() for path in paths]
+        after_id = 0
+        while True:
+            with self._database.read() as session:
+                page = list_documents(session, self._collection.id, filters={}, after_id=after_id, limit=1_000)
+            if not page:
+                return
+            after_id = page[-1].id
+            gone = [
+                stored.id
+                for stored in page
+                if any(stored.file == root or stored.file.startswith(f"{root}/") for root in roots)
+                and stored.file not in keep
+            ]
+            for start in range(0, len(gone), REMOVED_AT_ONCE):
+                self._remove(gone[start : start + REMOVED_AT_ONCE])
 
     def read_upload(self, data: bytes, *, name: str) -> None:
         """Ingest one file given as bytes. A later upload of the same name is a new version."""
@@ -211,13 +230,14 @@ class IngestionRun:
 
     def _store(self, batch: Batch) -> None:
         """Commit a batch in one transaction, then count what became of it."""
-        before = self._tally.counts.copy()
+        before, is_stored = self._tally.counts.copy(), False
         try:
             with self._database.write() as session:
                 self._store_in(session, batch)
-        except BaseException:
-            self._tally.counts = before  # nothing of the batch is there
-            raise
+            is_stored = True
+        finally:
+            if not is_stored:
+                self._tally.counts = before
         self._num_files_done += len(batch.finished)
         self._report(batch)
 
@@ -312,25 +332,6 @@ class IngestionRun:
             add_failure(session, self._run_id, source=source, reason=reason)
         self._tally.counts["num_refused"] += 1
         self._tally.refused.append(SourceReason(source=source, reason=reason))
-
-    def _prune(self, paths: Sequence[Path], files: set[str]) -> None:
-        """Remove the documents whose file lay at or below one of ``paths`` and is there no more."""
-        roots = [path.absolute().as_uri() for path in paths]
-        after_id = 0
-        while True:
-            with self._database.read() as session:
-                page = list_documents(session, self._collection.id, filters={}, after_id=after_id, limit=1_000)
-            if not page:
-                return
-            after_id = page[-1].id
-            gone = [
-                stored.id
-                for stored in page
-                if any(stored.file == root or stored.file.startswith(f"{root}/") for root in roots)
-                and stored.file not in files
-            ]
-            for start in range(0, len(gone), REMOVED_AT_ONCE):
-                self._remove(gone[start : start + REMOVED_AT_ONCE])
 
     def _remove(self, document_ids: Sequence[int]) -> None:
         with self._database.write() as session:

@@ -3,10 +3,12 @@
 Knows nothing of what the tables mean.
 """
 
+import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from rag.errors import InvalidInput, StoreUnavailable
+from rag.errors import Busy, InvalidInput, StoreUnavailable
 from rag.store.database_errors import translate
 
 DRIVERS = {
@@ -30,6 +32,7 @@ DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _WRITER = "rag_writer"
+_LOCK_POLL_S = 0.2
 
 __all__ = ["Database", "Session"]
 
@@ -95,6 +98,24 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rag.store.migrate'))"))
             yield connection
 
+    @contextmanager
+    def exclusive(self, name: str, *, wait: bool = True, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold a lock of that name, which one process at a time can have; it is free again when the process is killed.
+
+        It keeps no transaction from anything. ``on_wait`` is called once where another process has it.
+
+        Raises:
+            Busy: another process has it, and ``wait`` is false.
+        """
+        with self._file_lock(name) if self.path is not None else self._advisory_lock(name) as attempt:
+            if not attempt():
+                if not wait:
+                    raise Busy(f"Another process is at work on {name} of {self}; try again when it is done.")
+                on_wait()
+                while not attempt():
+                    time.sleep(_LOCK_POLL_S)
+            yield
+
     def ping(self) -> None:
         """Ask the database for a sign of life.
 
@@ -115,6 +136,36 @@ class Database:
                 yield session
         except PoolTimeoutError as error:
             raise StoreUnavailable("All connections to the database are in use; try again.") from error
+
+    @contextmanager
+    def _file_lock(self, name: str) -> Iterator[Callable[[], bool]]:
+        assert self.path is not None
+        # Beside the database and never deleted: two processes must come upon the same file.
+        path = self.path.with_name(f"{self.path.name}.{name}.lock")
+        with path.open("ab") as file:
+
+            def attempt() -> bool:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                return True
+
+            yield attempt
+
+    @contextmanager
+    def _advisory_lock(self, name: str) -> Iterator[Callable[[], bool]]:
+        # On a connection of its own: the lock is the connection's, and goes with it.
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            wanted = {"name": name}
+
+            def attempt() -> bool:
+                return bool(connection.scalar(text("SELECT pg_try_advisory_lock(hashtext(:name))"), wanted))
+
+            try:
+                yield attempt
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(hashtext(:name))"), wanted)
 
     def _create_engine(self) -> Engine:
         sqlite = self.dialect == "sqlite"

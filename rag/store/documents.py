@@ -1,7 +1,6 @@
 """Documents and their versions. Text is only ever added: a new version stands beside the old ones."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,74 +8,18 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
-from rag.records import OWNER, Caller, Document, Metadata, Origin, Section
+from rag.records import OWNER, Caller, Document, Metadata, Origin
 from rag.store import tables
 from rag.store.access import checked_labels, documents_open_to, put_document_labels
 from rag.store.document_attributes import put_attributes
+from rag.store.document_records import DocumentDetails as DocumentDetails  # who stores documents finds them here
+from rag.store.document_records import DocumentText as DocumentText
+from rag.store.document_records import StoredDocument as StoredDocument
 from rag.store.document_values import checked_origin, checked_values, section_json, stored_section
 from rag.store.filters import Filters, conditions
 from rag.store.index_changes import count_change, lock_collection
 from rag.store.near_duplicates import put_bands, put_bands_of_stored, remove_bands
 from rag.store.passages import announce_passages_again, remove_passages
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredDocument:
-    """A document as it stands now, without its text. ``text_sha256`` is that of the normalised text."""
-
-    id: int
-    collection_id: int
-    source: str
-    file: str
-    file_sha256: str
-    title: str
-    media_type: str
-    origin: Origin
-    access_labels: tuple[str, ...]
-    tags: Mapping[str, str]
-    metadata: Metadata
-    version: int
-    text_sha256: str
-    duplicate_of: int | None
-    near_duplicate_of: int | None
-    pipeline: str
-    created_at: datetime
-    updated_at: datetime
-    deleted_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentDetails:
-    """What ingestion says of a document beside what it read: hashes, labels, and whose duplicate it is.
-
-    ``signature`` is its MinHash signature, and ``pipeline`` names the way in which it was read and split. The version
-    gets the number ``min_version`` or a later one: a document that comes from another database keeps its number.
-    """
-
-    file_sha256: str
-    text_sha256: str
-    pipeline: str
-    origin: Origin = "real"
-    access_labels: Collection[str] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    signature: bytes | None = None
-    duplicate_of: int | None = None
-    near_duplicate_of: int | None = None
-    min_version: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentText:
-    """The words of one version of a document; ``document`` is what stands now, which may be a later version."""
-
-    document: StoredDocument
-    version: int
-    title: str
-    text: str
-    sections: tuple[Section, ...]
-    text_sha256: str
-    created_at: datetime
-
 
 # Without the signature, which is large and of interest to duplicate detection only.
 _COLUMNS = [column for column in tables.Document.__table__.columns if column.name != "signature"]

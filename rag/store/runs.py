@@ -210,6 +210,23 @@ def get_run(session: Session, run_id: int) -> RunRecord:
     return _record(row)
 
 
+def last_run_over_files(session: Session, collection_id: int) -> RunRecord:
+    """The newest run over files of a collection.
+
+    Raises:
+        NotFound: there was none.
+    """
+    row = session.scalars(
+        select(tables.IngestionRun)
+        .where(tables.IngestionRun.collection_id == collection_id, tables.IngestionRun.options.is_not(None))
+        .order_by(tables.IngestionRun.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("No run has read files for this collection yet; `rag ingest PATH` begins one.")
+    return _record(row)
+
+
 def list_runs(
     session: Session, *, collection_id: int | None = None, before_id: int | None = None, limit: int = 50
 ) -> list[RunRecord]:

@@ -462,3 +462,16 @@ def test_fields_of_records_can_be_named(rag: Command, tmp_path: Path) -> None:
     assert "unreadable lines: 2" in report["refused"][0]["reason"]
     (document,) = rag.json("documents", "list")["documents"]
     assert (document["title"], document["source"].partition("#")[2]) == ("Herons", "id=7")
+
+
+def test_ingestion_status_counts_files_and_documents(rag: Command, folder: Path) -> None:
+    rag("db", "upgrade")
+    rag("ingest", str(folder), status=3)
+    status = rag.json("ingest", "--status")
+    assert status["status"] == "finished"
+    assert status["files"]["refused"] == 1
+    assert "files done" in rag("ingest", "--status")
+    with pytest.raises(RagError, match="leave the rest out"):
+        rag("ingest", str(folder), "--resume")
+    with pytest.raises(RagError, match="has finished"):
+        rag("ingest", "--resume")

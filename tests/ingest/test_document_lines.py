@@ -122,7 +122,7 @@ def test_export_imported_into_an_empty_collection_exports_the_same_lines(
     assert again == _without_times(exported)
     by_name = {line["source"].rpartition("/")[2]: line for line in again}
     assert (by_name["a.txt"]["version"], by_name["a.txt"]["duplicate_of"]) == (3, by_name["copy.txt"]["source"])
-    assert (by_name["copy.txt"]["origin"], by_name["b.md"]["tags"]) == ("synthetic", {"team": "ops"})
+    assert (by_name["lines.jsonl#row=2"]["origin"], by_name["b.md"]["tags"]) == ("synthetic", {"team": "ops"})
     assert by_name["lines.jsonl#row=2"]["metadata"] == {"year": 1987}
     assert by_name["lines.jsonl#row=2"]["file"].endswith("/made-up/lines.jsonl")
     (hit,) = service.search("Which role has Ben Otieno?", collection="copy", top_k=1)
