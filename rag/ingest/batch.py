@@ -27,13 +27,15 @@ class PendingDocument:
 class FinishedFile:
     """A file of which all documents are in this batch or in earlier ones.
 
-    ``sources`` are those that it gave. ``is_whole``: it gave all that it holds, so that others of it are gone.
+    ``sources`` are those that it gave. ``is_whole``: it gave all that it holds, so that others of it are gone, and a
+    file with this ``sha256`` need not be read again.
     """
 
     file: str
     status: FileStatus
     num_documents: int = 0
     sources: Set[str] = frozenset()
+    sha256: str = ""
     is_whole: bool = False
     reasons: tuple[str, ...] = ()
 

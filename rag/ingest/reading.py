@@ -119,7 +119,8 @@ class Reading:
             for prepared in documents:
                 sources.add(prepared.document.source)
                 losses += prepared.document.losses
-                labelled = LabelledDocument(document=prepared.document, file_sha256=sha256, labels=self._labels)
+                # Its file's hash comes when all of the file is stored: a file is skipped when its documents bear it.
+                labelled = LabelledDocument(document=prepared.document, file_sha256="", labels=self._labels)
                 yield from self._add(prepared, labelled)
         except InvalidInput as error:
             finished = FinishedFile(
@@ -131,6 +132,7 @@ class Reading:
                 status="partly read" if losses else "read",
                 num_documents=len(sources),
                 sources=sources,
+                sha256=sha256,
                 is_whole=True,
                 reasons=tuple(losses),
             )

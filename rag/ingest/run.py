@@ -35,7 +35,7 @@ from rag.store.documents import (
     get_document,
     list_documents,
     rename_file,
-    update_metadata,
+    seal_file,
 )
 from rag.store.embedding_generations import active_model
 from rag.store.index_changes import lock_collection
@@ -263,7 +263,9 @@ class IngestionRun:
             add_failure(session, self._run_id, source=refused.source, reason=refused.reason)
         for finished in batch.finished:
             if finished.status == "refused":
-                self._refuse_file(session, finished)
+                add_failure(session, self._run_id, source=finished.file, reason="; ".join(finished.reasons))
+            elif finished.is_whole:
+                seal_file(session, self._collection.id, finished.file, finished.sha256)
         put_file_states(session, self._run_id, [_state(finished) for finished in batch.finished])
         self._tally.counts.update(num_moved=num_moved, num_removed=num_removed)
         self._count(session, outcomes)
@@ -286,14 +288,6 @@ class IngestionRun:
         for document_id in gone:
             self._storer.remove(session, document_id)
         return len(gone)
-
-    def _refuse_file(self, session: Session, finished: FinishedFile) -> None:
-        add_failure(session, self._run_id, source=finished.file, reason="; ".join(finished.reasons))
-        # Some of its documents may be stored, and a file is skipped when its documents bear its hash. Without it the
-        # next run reads the file again, and says again what is wrong with it.
-        for document_id, source in list(sources_of_file(session, self._collection.id, finished.file)):
-            if source in finished.sources:
-                update_metadata(session, document_id, file_sha256="")
 
     def _count(self, session: Session, outcomes: Sequence[tuple[PendingDocument, Outcome]]) -> None:
         names = {

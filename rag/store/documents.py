@@ -111,6 +111,20 @@ def files_with_hash(session: Session, collection_id: int, file_sha256: str) -> l
     return list(session.scalars(statement))
 
 
+def seal_file(session: Session, collection_id: int, file: str, file_sha256: str) -> None:
+    """Note on the documents of a file that they are all that a file of this content holds."""
+    lock_collection(session, collection_id)
+    session.execute(
+        update(tables.Document)
+        .where(
+            tables.Document.collection_id == collection_id,
+            tables.Document.file == file,
+            tables.Document.deleted_at.is_(None),
+        )
+        .values(file_sha256=file_sha256)
+    )
+
+
 def rename_file(session: Session, collection_id: int, *, former: str, present: str) -> int:
     """Give the documents of a file that was moved their new sources; returns how many there are.
 

@@ -105,7 +105,8 @@ def _state(url: str, data: Path) -> dict[str, Any]:
                 text(
                     "SELECT d.source, d.file, d.file_sha256, d.title, d.text_sha256, d.version, o.source, n.source, "
                     "(SELECT count(*) FROM document_versions v WHERE v.document_id = d.id) FROM documents d "
-                    "LEFT JOIN documents o ON o.id = d.duplicate_of LEFT JOIN documents n ON n.id = d.near_duplicate_of "
+                    "LEFT JOIN documents o ON o.id = d.duplicate_of "
+                    "LEFT JOIN documents n ON n.id = d.near_duplicate_of "
                     "WHERE d.deleted_at IS NULL ORDER BY d.source"
                 )
             ).all()
