@@ -138,26 +138,40 @@ class CollectionIndex:
                 self._change_id = changes[-1].id
 
     def save(self) -> bool:
-        """Write a snapshot if anything changed since the last one; says whether it did."""
+        """Write a snapshot if anything changed since the last one; says whether it did.
+
+        Where it cannot be written, a full disk say, that is logged and nothing is lost: SQL has it all.
+        """
         with self._lock:
             if self._change_id == self._saved_change_id:
                 return False
-            written = self._snapshots.begin()
             try:
-                self._vectors.save(written / "vectors")
-                self._documents.save(written / "documents.npy")
-                link_folder(self._keyword_folder, written / "keyword")
-                self._snapshots.commit(
-                    written,
-                    embedding_model=self._embedding_model,
-                    dimension=self._dimension,
-                    change_id=self._change_id,
-                    num_passages=len(self._vectors),
+                self._write_snapshot()
+            except (OSError, RuntimeError) as error:  # the latter is what FAISS raises
+                log.warning(
+                    "The index snapshot in %s cannot be written (%s); searches go on, the next start takes longer.",
+                    self.folder,
+                    getattr(error, "strerror", None) or error,
                 )
-            finally:
-                shutil.rmtree(written, ignore_errors=True)
+                return False
             self._saved_change_id = self._change_id
             return True
+
+    def _write_snapshot(self) -> None:
+        written = self._snapshots.begin()
+        try:
+            self._vectors.save(written / "vectors")
+            self._documents.save(written / "documents.npy")
+            link_folder(self._keyword_folder, written / "keyword")
+            self._snapshots.commit(
+                written,
+                embedding_model=self._embedding_model,
+                dimension=self._dimension,
+                change_id=self._change_id,
+                num_passages=len(self._vectors),
+            )
+        finally:
+            shutil.rmtree(written, ignore_errors=True)
 
     def search(
         self,
