@@ -168,7 +168,7 @@ def test_files_are_unchanged_after_an_import(local: Rag, fill: Callable[[Rag], N
 
 def test_export_is_filtered(local: Rag, fill: Callable[[Rag], None]) -> None:
     fill(local)
-    assert len(_export(local, origin="synthetic")) == 3
+    assert len(_export(local, origin="synthetic")) == 2
     assert {json.loads(raw)["tags"]["team"] for raw in _export(local, team="ops")} == {"ops"}
 
 
