@@ -19,7 +19,7 @@ from rag.store.documents import (
     update_metadata,
 )
 from rag.store.index_changes import changes_after, last_change_id
-from rag.store.passages import load_hits, passage_ids_matching
+from rag.store.passages import document_ids_matching, load_hits
 
 
 def test_document_comes_back_as_it_went_in(library: Any) -> None:
@@ -75,7 +75,7 @@ def test_deleted_document_leaves_the_search_but_not_its_citations(library: Any) 
         assert list_documents(session, library.collection_id, filters={}) == []
         assert documents_of_file(session, library.collection_id, "a") == []
         assert load_hits(session, passage_ids) == {}
-        assert passage_ids_matching(session, library.collection_id, {}).tolist() == []
+        assert document_ids_matching(session, library.collection_id, {}).tolist() == []
         assert get_document(session, document_id, version=1).text == "some words"
         [listed] = list_documents(session, library.collection_id, filters={}, include_deleted=True)
         assert listed.deleted_at is not None

@@ -8,7 +8,6 @@ import pytest
 from rag.errors import InvalidInput, NotFound
 from rag.records import Caller
 from rag.store.documents import get_document, list_documents, update_metadata
-from rag.store.passages import passage_ids_matching
 
 
 def matching(library: Any, filters: Mapping[str, Any]) -> list[int]:
@@ -101,7 +100,7 @@ def test_all_filters_must_hold(library: Any) -> None:
 @pytest.mark.parametrize("filters", [{"": "value"}, {"name\x00": "value"}, {"name": "\ud800"}, {"title": "\x00"}])
 def test_impossible_filters_are_refused(library: Any, filters: Mapping[str, str]) -> None:
     with library.database.read() as session, pytest.raises(InvalidInput):
-        passage_ids_matching(session, library.collection_id, filters)
+        list_documents(session, library.collection_id, filters=filters)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from rag.records import DocumentReference
+from rag.records import Caller, DocumentReference
 from rag.store import tables
 from rag.store.documents import new_version
 from rag.store.index_changes import changes_after
@@ -18,7 +18,6 @@ from rag.store.passages import (
     embeddings_of,
     iter_embeddings,
     load_hits,
-    passage_ids_matching,
     passage_ids_of_document,
     remove_passages,
     replace_passages,
@@ -157,13 +156,32 @@ def test_ids_of_matching_documents_and_passages(library: Any) -> None:
     ids = library.add_passages(first, ["one", "two"])
     others = library.add_passages(second, ["three"])
     with library.database.read() as session:
-        found = passage_ids_matching(session, library.collection_id, {"team": "sales"})
+        found = document_ids_matching(session, library.collection_id, {"team": "legal"})
         assert found.dtype == np.int64
-        assert found.tolist() == ids
-        assert passage_ids_matching(session, library.collection_id, {}).tolist() == [*ids, *others]
-        assert passage_ids_matching(session, 99, {}).tolist() == []
-        assert document_ids_matching(session, library.collection_id, {"team": "legal"}) == [second]
-        assert document_ids_matching(session, library.collection_id, {}) == [first, second]
+        assert found.tolist() == [second]
+        assert document_ids_matching(session, library.collection_id, {}).tolist() == [first, second]
+        assert document_ids_matching(session, 99, {}).tolist() == []
+
+
+def test_original_is_found_by_what_its_duplicate_fulfils(library: Any) -> None:
+    original = library.add("a", tags={"team": "sales"})
+    library.add("b", tags={"team": "legal"}, duplicate_of=original)
+    with library.database.read() as session:
+        assert document_ids_matching(session, library.collection_id, {"team": "legal"}).tolist() == [original]
+
+
+def test_hits_name_no_document_that_the_caller_may_not_know_of(library: Any) -> None:
+    hidden = library.add("hidden", access_labels=["hr"])
+    library.add("hidden copy", duplicate_of=library.add("open"), access_labels=["hr"])
+    shown = library.add("shown", near_duplicate_of=hidden)
+    ids = [*library.add_passages(hidden, ["secret"]), *library.add_passages(shown, ["words"])]
+    with library.database.read() as session:
+        nobody = load_hits(session, ids, caller=Caller(access_labels=frozenset()))
+        person = load_hits(session, ids, caller=Caller(access_labels=frozenset({"hr"})))
+    assert list(nobody) == [ids[1]]
+    assert nobody[ids[1]].near_duplicate_of is None
+    assert set(person) == set(ids)
+    assert person[ids[1]].near_duplicate_of == hidden
 
 
 @pytest.mark.parametrize(
