@@ -102,8 +102,9 @@ def test_identical_is_the_oldest_living_original(library: Any) -> None:
     third = library.add("c", text_sha256="same")
     with library.database.write() as session:
 
-        def identical(**options: int) -> int | None:
-            found = find_identical(session, library.collection_id, "same", **options)
+        def identical(words: str = "same", **options: Any) -> int | None:
+            readers = {"origin": "real", "access_labels": (), **options}
+            found = find_identical(session, library.collection_id, words, **readers)
             return None if found is None else found.id
 
         assert identical() == first
@@ -115,7 +116,14 @@ def test_identical_is_the_oldest_living_original(library: Any) -> None:
         assert identical() == second
         assert duplicates_of(session, first) == []
         assert get_document(session, second).document.near_duplicate_of == third
-        assert find_identical(session, library.collection_id, "other") is None
+        assert identical("other") is None
+        assert identical(origin="synthetic") is None
+        assert identical(access_labels=["hr"]) is None
+        hidden = library.document("d", "same")
+        details = library.details("same", access_labels=["hr", "sales"])
+        fourth = insert_document(session, library.collection_id, hidden, details)
+        assert identical(access_labels=["sales", "hr"]) == fourth
+        assert identical(access_labels=["hr"]) is None
 
 
 def test_new_title_goes_into_the_index_and_other_changes_do_not(library: Any) -> None:

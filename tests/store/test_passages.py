@@ -151,10 +151,8 @@ def test_hit_holds_everything_but_the_scores(library: Any) -> None:
     assert row.also_in == (DocumentReference(document_id=copy, title="Copy", source="c", origin="real"),)
 
 
-def test_ids_of_matching_documents_and_passages(library: Any) -> None:
+def test_ids_of_matching_documents(library: Any) -> None:
     first, second = library.add("a", tags={"team": "sales"}), library.add("b", tags={"team": "legal"})
-    ids = library.add_passages(first, ["one", "two"])
-    others = library.add_passages(second, ["three"])
     with library.database.read() as session:
         found = document_ids_matching(session, library.collection_id, {"team": "legal"})
         assert found.dtype == np.int64
