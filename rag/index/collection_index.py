@@ -190,7 +190,8 @@ class CollectionIndex:
                 keyword = self._keyword.search(query, limit=num_candidates, allowed=allowed)
             if mode != "keyword":
                 vectors = self._vectors.search(vector, limit=num_candidates, allowed=allowed)
-            missing = [i for i, _ in keyword if i not in {i for i, _ in vectors}] if mode == "hybrid" else []
+            near = {passage_id for passage_id, _ in vectors}
+            missing = [passage_id for passage_id, _ in keyword if passage_id not in near] if mode == "hybrid" else []
             cosines = self._vectors.cosines(vector, missing)
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
         return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines)
