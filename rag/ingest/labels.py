@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rag.records import Document, Origin
 from rag.store.access import checked_labels
+from rag.store.document_sources import AlikeDocuments
 from rag.store.documents import StoredDocument
 
 
@@ -21,13 +22,13 @@ class Labels:
     tags: Mapping[str, str]
     deduplicate: bool = True
 
-    def access_labels_for(self, stored: StoredDocument | None) -> tuple[str, ...]:
+    def access_labels_for(self, stored: StoredDocument | AlikeDocuments | None) -> tuple[str, ...]:
         """The access labels that a document gets, in the form in which they are stored."""
         if self.access_labels is not None:
             return tuple(checked_labels(self.access_labels))
         return stored.access_labels if stored else ()
 
-    def keep_readers(self, stored: StoredDocument) -> bool:
+    def keep_readers(self, stored: StoredDocument | AlikeDocuments) -> bool:
         """Whether the document stays among those that are told apart from no other: same origin, same readers.
 
         An exact duplicate has no passages of its own, so it must be found by just those who find its original.

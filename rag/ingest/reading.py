@@ -19,7 +19,8 @@ from rag.ingest.readers.registry import holds_records
 from rag.ingest.report import SourceReason
 from rag.records import Document
 from rag.store.database import Database
-from rag.store.documents import StoredDocument, documents_of_file, files_with_hash
+from rag.store.document_sources import AlikeDocuments, documents_alike
+from rag.store.documents import files_with_hash
 
 BATCH_CHARS = 100_000
 """Text in one transaction: some hundred passages, a second or two of embedding between two steps of progress."""
@@ -82,15 +83,15 @@ class Reading:
         for path in paths:
             uri, sha256 = path.as_uri(), file_sha256(path)
             with self._database.read() as session:
-                stored = documents_of_file(session, self._collection_id, uri)
+                stored = documents_alike(session, self._collection_id, uri)
                 known = [] if stored or sha256 is None else files_with_hash(session, self._collection_id, sha256)
             former = next((file for file in known if is_gone(file) and file not in self._moved.values()), None)
             if former is not None:
                 self._moved[uri] = former
             is_unchanged = all(self._is_unchanged(path, sha256, one) for one in stored)
-            yield path, sha256, len(stored) if is_unchanged else 0
+            yield path, sha256, sum(one.num_documents for one in stored) if is_unchanged else 0
 
-    def _is_unchanged(self, path: Path, sha256: str | None, stored: StoredDocument) -> bool:
+    def _is_unchanged(self, path: Path, sha256: str | None, stored: AlikeDocuments) -> bool:
         return (
             stored.file_sha256 == sha256
             and stored.pipeline == self._pipeline + self._fields_of(path)

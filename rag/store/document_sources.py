@@ -1,11 +1,15 @@
-"""Which documents a file has given so far. Streamed, since one file or query may give millions."""
+"""Which documents a file has given so far. Streamed or summed up, since one file or query may give millions."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
+from rag.records import Origin
 from rag.store import tables
+from rag.store.document_values import checked_origin
 
 _ROWS_PER_FETCH = 1_000
 
@@ -24,3 +28,38 @@ def sources_of_file(session: Session, collection_id: int, file: str) -> Iterator
     )
     for row in session.execute(statement):
         yield row.id, row.source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlikeDocuments:
+    """Documents of one file that were read in the same way and are labelled alike."""
+
+    num_documents: int
+    file_sha256: str
+    pipeline: str
+    origin: Origin
+    access_labels: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+def documents_alike(session: Session, collection_id: int, file: str) -> list[AlikeDocuments]:
+    """How the documents that were read from a file and are not deleted stand: usually all alike."""
+    document = tables.Document
+    # As text, since PostgreSQL cannot group by JSON.
+    labels, tags = cast(document.access_labels, Text), cast(document.tags, Text)
+    statement = (
+        select(document.file_sha256, document.pipeline, document.origin, labels, tags, func.count())
+        .where(document.collection_id == collection_id, document.file == file, document.deleted_at.is_(None))
+        .group_by(document.file_sha256, document.pipeline, document.origin, labels, tags)
+    )
+    return [
+        AlikeDocuments(
+            num_documents=num_documents,
+            file_sha256=file_sha256,
+            pipeline=pipeline,
+            origin=checked_origin(origin),
+            access_labels=tuple(json.loads(access_labels)),
+            tags=json.loads(tag_values),
+        )
+        for file_sha256, pipeline, origin, access_labels, tag_values, num_documents in session.execute(statement)
+    ]
