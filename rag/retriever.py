@@ -19,7 +19,7 @@ from rag.records import OWNER, Caller, DocumentReference, Hit, HitScores, Search
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.column_types import check_plain_text
 from rag.store.database import Database
-from rag.store.filters import Filters
+from rag.store.filters import Filters, check_size
 from rag.store.passages import (
     PassageRow,
     document_ids_matching,
@@ -143,6 +143,7 @@ class Retriever:
         """The passages that a search may find; None for all."""
         if not filters and caller.access_labels is None:
             return None
+        check_size(filters)
         labels = None if caller.access_labels is None else tuple(sorted(caller.access_labels))
         with self._database.read() as session:
             # The collection as it is now: its revision says whether what was found out before still holds.

@@ -11,6 +11,7 @@ def _hit(document_id: int, *, near_duplicate_of: int | None = None, text: str = 
         document_version=1,
         title=f"Title {document_id}",
         source=f"file:///{document_id}",
+        origin="real",
         headings=(),
         page=None,
         row=None,

@@ -10,6 +10,9 @@ from rag.index.vectors import VectorIndexKind
 from rag.store.collections import Collection
 from rag.store.database import Database
 
+NUM_KEPT = 2
+"""Indexes of one collection: of its embedding model, and of the one before."""
+
 
 class IndexSet:
     """Hands out the index of a collection. Safe to share between threads."""
@@ -19,25 +22,26 @@ class IndexSet:
     ) -> None:
         self._database, self._embedders, self._folder = database, embedders, folder
         self._vector_index: VectorIndexKind = vector_index
-        self._open: dict[int, CollectionIndex] = {}
+        # By id and embedding model, the latest last.
+        self._open: dict[tuple[int, str], CollectionIndex] = {}
         self._lock = threading.Lock()
 
     def get(self, collection: Collection) -> CollectionIndex:
         """The index of the collection's embedding model, as it was when last refreshed.
 
-        Where the collection has another embedding model than before, its former index is closed.
+        Where the collection has another embedding model than before, its former index stays for the searches that are
+        under way, and one before that is closed.
 
         Raises:
             InvalidInput: its embedding model is not on this machine.
         """
         with self._lock:
-            index = self._open.get(collection.id)
-            if index is None or index.embedding_model != collection.embedding_model:
-                opened = self.open(collection)
-                if index is not None:
-                    index.close()
-                self._open[collection.id] = index = opened
-            return index
+            key = (collection.id, collection.embedding_model)
+            if key not in self._open:
+                self._open[key] = self.open(collection)
+                for former in [key for key in self._open if key[0] == collection.id][:-NUM_KEPT]:
+                    self._open.pop(former).close()
+            return self._open[key]
 
     def open(self, collection: Collection, *, embedding_model: str | None = None) -> CollectionIndex:
         """Open an index that is the caller's to close: of the collection's own embedding model, or of another."""

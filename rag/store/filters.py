@@ -39,7 +39,8 @@ MOMENT_COLUMNS = {"created_at": Document.created_at, "updated_at": Document.upda
 _COLUMN_NAMES = frozenset([*TEXT_COLUMNS, *MOMENT_COLUMNS, "version"])
 
 MAX_CONDITIONS = 200
-MAX_DEPTH = 10
+MAX_DEPTH = 20
+"""Objects and lists in each other: ten joints."""
 
 _RANGES: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "$gt": lambda column, value: column > value,
@@ -58,36 +59,42 @@ def conditions(filters: Filters) -> list[ColumnElement[bool]]:
         InvalidInput: the filter is malformed, too large, or holds characters that cannot be stored; the message says
             where.
     """
-    if _num_conditions(filters) > MAX_CONDITIONS:
-        raise InvalidInput(f"The filter has more than {MAX_CONDITIONS} conditions; make it simpler.")
-    return _all_of(filters, depth=0)
+    check_size(filters)
+    return _all_of(filters)
 
 
-def _num_conditions(value: Any) -> int:
+def check_size(filters: Filters) -> None:
+    """Refuse a filter that is too large to be looked at any further.
+
+    Raises:
+        InvalidInput: it is.
+    """
     # Without recursion: a hostile filter may be nested deeper than Python goes.
-    num, rest = 0, [value]
-    while rest and num <= MAX_CONDITIONS:
-        part = rest.pop()
+    num = 0
+    rest: list[tuple[Any, int]] = [(filters, 0)]
+    while rest:
+        part, depth = rest.pop()
+        if depth > MAX_DEPTH:
+            raise InvalidInput(f"The filter is nested deeper than {MAX_DEPTH} levels; make it simpler.")
         if isinstance(part, Mapping):
-            rest += part.values()
+            rest += ((value, depth + 1) for value in part.values())
         elif isinstance(part, list | tuple):
-            rest += part
+            rest += ((value, depth + 1) for value in part)
         else:
             num += 1
-    return num
+        if num > MAX_CONDITIONS:
+            raise InvalidInput(f"The filter has more than {MAX_CONDITIONS} conditions; make it simpler.")
 
 
-def _all_of(filters: Any, *, depth: int) -> list[ColumnElement[bool]]:
+def _all_of(filters: Any) -> list[ColumnElement[bool]]:
     if not isinstance(filters, Mapping):
         raise InvalidInput('A filter is an object of names and values, such as {"team": "ops"}.')
-    if depth > MAX_DEPTH:
-        raise InvalidInput(f"The filter is nested deeper than {MAX_DEPTH} levels; make it simpler.")
-    return [_entry(name, value, depth=depth) for name, value in filters.items()]
+    return [_entry(name, value) for name, value in filters.items()]
 
 
-def _entry(name: str, value: Any, *, depth: int) -> ColumnElement[bool]:
+def _entry(name: str, value: Any) -> ColumnElement[bool]:
     if name in _JOINTS:
-        return _joint(name, value, depth=depth)
+        return _joint(name, value)
     if not name:
         raise InvalidInput("A filter needs a name; write it as name=value.")
     if name.startswith("$") and isinstance(value, list | Mapping):
@@ -100,12 +107,12 @@ def _entry(name: str, value: Any, *, depth: int) -> ColumnElement[bool]:
     return and_(*(_operation(name, operator, operand) for operator, operand in value.items()))
 
 
-def _joint(name: str, value: Any, *, depth: int) -> ColumnElement[bool]:
+def _joint(name: str, value: Any) -> ColumnElement[bool]:
     if name == "$not":
-        return not_(and_(*_some(_all_of(value, depth=depth + 1), name)))
+        return not_(and_(*_some(_all_of(value), name)))
     if not isinstance(value, list | tuple):
         raise InvalidInput(f"{name} takes a list of filters.")
-    parts = _some([and_(*_some(_all_of(part, depth=depth + 1), name)) for part in value], name)
+    parts = _some([and_(*_some(_all_of(part), name)) for part in value], name)
     return and_(*parts) if name == "$and" else or_(*parts)
 
 

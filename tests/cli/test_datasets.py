@@ -173,7 +173,7 @@ def test_synthetic_documents_say_so_wherever_they_are_shown(filled: Run, tmp_pat
     assert "whales.txt [synthetic]" in filled("ask", "What are whales?", "--filter", "origin=synthetic", "--no-abstain")
     assert "of whales [synthetic]" in filled("answers", "show", str(answer["id"]))
     row = json.loads(filled("answers", "list", "--json"))["answers"][0]
-    assert (row["first_origin"], row["num_synthetic_citations"], row["num_synthetic_passages"]) == ("synthetic", 1, 1)
+    assert (row["first_origin"], row["num_synthetic_citations"], row["num_synthetic_passages"]) == ("synthetic", 1, 2)
     report = json.loads(filled("ingest", str(tmp_path / "copy.txt"), "--origin", "synthetic", "--json"))
     assert (report["num_unchanged"], report["num_real"], report["num_synthetic"]) == (1, 0, 1)
     preview = json.loads(filled("ingest", str(tmp_path / "rota.txt"), "--dry-run", "--json"))

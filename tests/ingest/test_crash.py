@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -164,7 +165,8 @@ def test_run_killed_at_any_moment_ends_like_an_undisturbed_one(driver: Driver, f
         url, data = _fresh(tmp_path / f"killed-{number}")
         pid = driver.start(url, data, folder)
         time.sleep(seconds * (number + moments.random()) / NUM_KILLS)  # one in each twentieth of the run
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may be over
+            os.kill(pid, signal.SIGKILL)
         num_killed += driver.wait() == signal.SIGKILL
         driver.start(url, data, folder)
         assert driver.wait() == 0

@@ -1,7 +1,6 @@
 """Runs over files: states in SQL, one run at a time, going on, other processes, moved files, and files that change."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -245,5 +244,4 @@ def test_watching_command_reads_what_comes_and_drops_what_goes(
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.kill()

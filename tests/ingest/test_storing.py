@@ -32,9 +32,9 @@ class WithoutPassages(Preparer):
     def pipeline(self) -> str:
         return self._name
 
-    def passages(self, texts: object) -> list[PreparedPassages]:
-        assert isinstance(texts, list)
-        return [NO_PASSAGES for _ in texts]
+    def passages(self, title: str, text: str, sections: object) -> PreparedPassages:
+        del title, text, sections
+        return NO_PASSAGES
 
 
 def _document(name: str, words: list[str]) -> Document:

@@ -1,14 +1,17 @@
 """The list of index changes: in order, complete, each collection for itself."""
 
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from rag.errors import NotFound
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
 from rag.store.index_changes import append_changes, changes_after, last_change_id, lock_collection
+from rag.store.tables import IndexChange
 
 
 def test_changes_follow_the_last_one_seen(library: Any) -> None:
@@ -74,7 +77,8 @@ def test_writers_that_inserted_first_do_not_block_each_other_for_ever(library: A
     def write(passage_id: int) -> None:
         try:
             with library.database.write() as session:
-                append_changes(session, library.collection_id, "add", [passage_id])
+                row = {"collection_id": library.collection_id, "passage_id": passage_id, "operation": "add"}
+                session.execute(insert(IndexChange), {**row, "created_at": datetime.now(UTC)})
                 both_inserted.wait(10)
                 lock_collection(session, library.collection_id)
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the test
