@@ -22,7 +22,7 @@ CollectionOption = Annotated[str, typer.Option(help="Which collection.")]
 
 @app.command()
 def stats(context: typer.Context, as_json: JsonOption = False) -> None:
-    """What each collection has in SQL and in its index; no index figures for one of another embedding model."""
+    """What each collection has in SQL and in its index; no index figures where its embedding model is not here."""
     from rag.assemble import Rag
 
     with Rag(settings_of(context)) as service:
@@ -52,8 +52,8 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the newest snapshot of each collection, that its index holds what SQL holds, and that searches find it.
 
     A damaged snapshot is reported, with exit status 1, and rebuilt from SQL. So is a vector search that finds less than
-    98% of the ten nearest passages, over queries near 200 stored vectors. Collections of another embedding model are
-    not checked.
+    98% of the ten nearest passages, over queries near 200 stored vectors. Collections whose embedding model
+    is not on this machine are not checked.
     """
     from rag.assemble import Rag
     from rag.index.recall import MIN_RECALL

@@ -110,6 +110,8 @@ def ingest(
     )
     columns = ColumnNames(id=id_column, title=title_column, text=text_column)
     _check_source(paths, sql=sql, query=query, resume=resume, is_for_files=prune or dry_run or watch)
+    if watch and dry_run:
+        raise InvalidInput("--watch writes what changes; leave --dry-run out.")
     given = [path.absolute() for path in paths or []]
     work = _work(given, (sql, query), options, columns, collection, dry_run=dry_run, wait=not no_wait, resume=resume)
     _run(context, work, what="dry run" if dry_run else "documents", as_json=as_json, quiet=watch)
