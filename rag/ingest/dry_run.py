@@ -34,6 +34,7 @@ from rag.store.documents import (
     find_by_source,
     find_identical,
     get_document,
+    get_stored,
     insert_document,
     mark_deleted,
     new_version,
@@ -51,7 +52,7 @@ class _Shelf:
     replaced: set[int] = field(default_factory=set)
 
     def source_of(self, document_id: int) -> str:
-        return get_document(self.session, document_id).document.source
+        return get_stored(self.session, document_id).source
 
     def find_identical(self, text_sha256: str, labels: Labels, stored: StoredDocument | None) -> StoredDocument | None:
         found = find_identical(

@@ -20,7 +20,7 @@ from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
-from rag.store.documents import StoredDocument, documents_of_file, get_document
+from rag.store.documents import StoredDocument, documents_of_file, get_stored
 from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
 from rag.store.sql_source import SqlSource
 
@@ -189,7 +189,7 @@ class Ingester:
             NotFound: there is no such document, it is deleted already, or ``caller`` may not know of it.
         """
         with self._database.read() as session:
-            stored = get_document(session, document_id, caller=caller).document
+            stored = get_stored(session, document_id, caller=caller)
             name = get_collection_by_id(session, stored.collection_id).name
         if stored.deleted_at is not None:
             raise NotFound(f"Document {document_id} is deleted already.")

@@ -32,7 +32,7 @@ from rag.store.document_sources import sources_of_file
 from rag.store.documents import (
     find_by_source,
     find_identical,
-    get_document,
+    get_stored,
     list_documents,
     rename_file,
     seal_file,
@@ -302,11 +302,11 @@ class IngestionRun:
             tally.origins[pending.labelled.labels.origin] += 1
             tally.counts["num_passages"] += outcome.num_passages
             if outcome.duplicate_of is not None:
-                of = get_document(session, outcome.duplicate_of).document.source
+                of = get_stored(session, outcome.duplicate_of).source
                 tally.exact_duplicates.append(SourcePair(source=pending.source, of=of))
             if outcome.near_duplicate_of is not None:
                 tally.counts["num_near_duplicates"] += 1
-                of = get_document(session, outcome.near_duplicate_of).document.source
+                of = get_stored(session, outcome.near_duplicate_of).source
                 tally.near_duplicates.append(SourcePair(source=pending.source, of=of))
 
     def _count_files(self, batch: Batch) -> None:

@@ -18,6 +18,7 @@ from rag.store.documents import (
     find_by_source,
     find_identical,
     get_document,
+    get_stored,
     insert_document,
     mark_deleted,
     new_version,
@@ -129,7 +130,7 @@ class DocumentStorer:
     def remove(self, session: Session, document_id: int) -> None:
         """Take a document out of the collection; its oldest exact duplicate, if any, takes its place."""
         lock_collection(session, self._collection_id)
-        stored = get_document(session, document_id).document
+        stored = get_stored(session, document_id)
         mark_deleted(session, document_id)
         self._give_up_place(session, stored)
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Caller
 from rag.store import tables
 from rag.store.access import documents_open_to
+from rag.store.database import insert_if_absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +79,16 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
     if found is not None:
         return found
     # Another process may make it in the meantime.
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     now = datetime.now(UTC)
-    session.execute(
-        insert(tables.Collection).on_conflict_do_nothing(),
+    insert_if_absent(
+        session,
+        tables.Collection,
         {"name": name, "embedding_model": embedding_model, "created_at": now},
     )
     made = get_collection(session, name)
-    session.execute(
-        insert(tables.EmbeddingGeneration).on_conflict_do_nothing(),
+    insert_if_absent(
+        session,
+        tables.EmbeddingGeneration,
         {
             "collection_id": made.id,
             "embedding_model": made.embedding_model,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import ColumnElement, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from rag.records import Origin
@@ -14,15 +14,17 @@ from rag.store.document_values import checked_origin
 _ROWS_PER_FETCH = 1_000
 
 
+def in_file(collection_id: int, file: str) -> list[ColumnElement[bool]]:
+    """What a row of ``documents`` fulfils that was read from a file and is not deleted."""
+    document = tables.Document
+    return [document.collection_id == collection_id, document.file == file, document.deleted_at.is_(None)]
+
+
 def sources_of_file(session: Session, collection_id: int, file: str) -> Iterator[tuple[int, str]]:
     """The ids and sources of the documents that were read from a file and are not deleted, by id."""
     statement = (
         select(tables.Document.id, tables.Document.source)
-        .where(
-            tables.Document.collection_id == collection_id,
-            tables.Document.file == file,
-            tables.Document.deleted_at.is_(None),
-        )
+        .where(*in_file(collection_id, file))
         .order_by(tables.Document.id)
         .execution_options(yield_per=_ROWS_PER_FETCH)
     )
@@ -49,7 +51,7 @@ def documents_alike(session: Session, collection_id: int, file: str) -> list[Ali
     labels, tags = cast(document.access_labels, Text), cast(document.tags, Text)
     statement = (
         select(document.file_sha256, document.pipeline, document.origin, labels, tags, func.count())
-        .where(document.collection_id == collection_id, document.file == file, document.deleted_at.is_(None))
+        .where(*in_file(collection_id, file))
         .group_by(document.file_sha256, document.pipeline, document.origin, labels, tags)
     )
     return [

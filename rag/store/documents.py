@@ -15,6 +15,7 @@ from rag.store.document_attributes import put_attributes
 from rag.store.document_records import DocumentDetails as DocumentDetails  # who stores documents finds them here
 from rag.store.document_records import DocumentText as DocumentText
 from rag.store.document_records import StoredDocument as StoredDocument
+from rag.store.document_sources import in_file
 from rag.store.document_values import checked_origin, checked_values, section_json, stored_section
 from rag.store.filters import Filters, conditions
 from rag.store.index_changes import count_change, lock_collection
@@ -33,7 +34,7 @@ def get_document(
     Raises:
         NotFound: there is no such document or version, or ``caller`` may not know of it.
     """
-    stored = _get(session, document_id, caller=caller)
+    stored = get_stored(session, document_id, caller=caller)
     wanted = stored.version if version is None else version
     row = session.scalar(
         select(tables.DocumentVersion).where(
@@ -53,6 +54,18 @@ def get_document(
     )
 
 
+def get_stored(session: Session, document_id: int, *, caller: Caller = OWNER) -> StoredDocument:
+    """A document as it stands now, without its words, which may be long. A deleted document is found as well.
+
+    Raises:
+        NotFound: there is no such document, or ``caller`` may not know of it.
+    """
+    documents = _select(session, tables.Document.id == document_id, *documents_open_to(caller))
+    if not documents:
+        raise NotFound(f"There is no document {document_id}.")
+    return documents[0]
+
+
 def find_by_source(session: Session, collection_id: int, source: str) -> StoredDocument | None:
     """The document of that source; one with ``deleted_at`` set is found as well, for a new version to revive it."""
     documents = _select(session, tables.Document.collection_id == collection_id, tables.Document.source == source)
@@ -61,12 +74,7 @@ def find_by_source(session: Session, collection_id: int, source: str) -> StoredD
 
 def documents_of_file(session: Session, collection_id: int, file: str) -> list[StoredDocument]:
     """The documents that were read from a file and are not deleted, by id."""
-    return _select(
-        session,
-        tables.Document.collection_id == collection_id,
-        tables.Document.file == file,
-        tables.Document.deleted_at.is_(None),
-    )
+    return _select(session, *in_file(collection_id, file))
 
 
 def find_identical(
@@ -114,15 +122,7 @@ def files_with_hash(session: Session, collection_id: int, file_sha256: str) -> l
 def seal_file(session: Session, collection_id: int, file: str, file_sha256: str) -> None:
     """Note on the documents of a file that they are all that a file of this content holds."""
     lock_collection(session, collection_id)
-    session.execute(
-        update(tables.Document)
-        .where(
-            tables.Document.collection_id == collection_id,
-            tables.Document.file == file,
-            tables.Document.deleted_at.is_(None),
-        )
-        .values(file_sha256=file_sha256)
-    )
+    session.execute(update(tables.Document).where(*in_file(collection_id, file)).values(file_sha256=file_sha256))
 
 
 def rename_file(session: Session, collection_id: int, *, former: str, present: str) -> int:
@@ -305,17 +305,10 @@ def mark_deleted(session: Session, document_id: int) -> None:
         _update(session, document_id, {"deleted_at": now}, now=now)
 
 
-def _get(session: Session, document_id: int, *, caller: Caller = OWNER) -> StoredDocument:
-    documents = _select(session, tables.Document.id == document_id, *documents_open_to(caller))
-    if not documents:
-        raise NotFound(f"There is no document {document_id}.")
-    return documents[0]
-
-
 def _locked(session: Session, document_id: int) -> StoredDocument:
     """The document as it is once no other writer can change it."""
-    lock_collection(session, _get(session, document_id).collection_id)
-    return _get(session, document_id)
+    lock_collection(session, get_stored(session, document_id).collection_id)
+    return get_stored(session, document_id)
 
 
 def _select(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[StoredDocument]:

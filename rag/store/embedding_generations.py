@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Select, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
 from rag.store import tables
+from rag.store.database import insert_if_absent
 from rag.store.index_changes import append_changes, count_change, lock_collection
 from rag.store.passages import IDS_PER_STATEMENT, VECTOR_DTYPE, PassageWords
 
@@ -69,9 +69,9 @@ def begin_generation(session: Session, collection_id: int, embedding_model: str)
     lock_collection(session, collection_id)
     if active_model(session, collection_id) == embedding_model:
         raise InvalidInput(f"The collection is embedded with {embedding_model!r} already; name another model.")
-    insert_ = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(
-        insert_(tables.EmbeddingGeneration).on_conflict_do_nothing(),
+    insert_if_absent(
+        session,
+        tables.EmbeddingGeneration,
         {
             "collection_id": collection_id,
             "embedding_model": embedding_model,
