@@ -53,7 +53,7 @@ class ReaderConfig:
 
 def tensor_sha256(tensor: Tensor) -> str:
     """SHA-256 of a tensor's values as float32."""
-    return hashlib.sha256(tensor.detach().float().contiguous().numpy().tobytes()).hexdigest()
+    return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

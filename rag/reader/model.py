@@ -66,6 +66,11 @@ class StepScores:
     write_QTV: Tensor
 
 
+def lay_pairs(x_PL: Tensor, pairs_QG: Tensor) -> Tensor:
+    """What belongs to P pairs, (P, L, …), laid out by question: (Q, S, …). Pairs of -1 are filled with the first."""
+    return x_PL[pairs_QG.clamp(min=0)].flatten(1, 2)
+
+
 class ReaderModel(nn.Module):
     """The network. Its token embeddings stay as the encoder brought them, so that they need not be stored twice."""
 
@@ -106,8 +111,11 @@ class ReaderModel(nn.Module):
         return Encoded(states_PLD, start_PL, end_PL, start_null_P, end_null_P, relevance_P)
 
     def _read(self, batch: PairBatch) -> Tensor:
-        """The encoder's states (P, L, D); those of padding mean nothing. Training batches are of like length anyway."""
-        groups = [] if self.training else like_lengths(batch.valid_PL)
+        """The encoder's states (P, L, D); those of padding mean nothing.
+
+        Training batches are of like length anyway, and a GPU loses more by waiting for the lengths than by padding.
+        """
+        groups = [] if self.training or batch.ids_PL.is_cuda else like_lengths(batch.valid_PL)
         if len(groups) <= 1:
             states_PLD: Tensor = self.encoder(batch.ids_PL, segments_BT=batch.segments_PL, valid_BT=batch.valid_PL)
             return states_PLD
@@ -134,7 +142,7 @@ class ReaderModel(nn.Module):
         Q, G = pairs_QG.shape
 
         def lay(x_PL: Tensor) -> Tensor:
-            return x_PL[index].flatten(1, 2)
+            return lay_pairs(x_PL, pairs_QG)
 
         def lay_heads(x_PHLK: Tensor) -> Tensor:
             x_QGHLK = x_PHLK[index]

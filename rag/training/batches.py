@@ -31,12 +31,22 @@ CHUNK_BATCHES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """What a batch is made of: questions, passages of other questions, near misses; and where long answers end."""
+    """What a batch is made of: questions, passages of other questions, near misses; and where long answers end.
+
+    There may be more ``num_negatives`` than questions: each question then gets one, some get a second, and so on.
+    """
 
     num_questions: int = 24
     num_negatives: int = 10
     num_near_misses: int = 8
     max_answer_tokens: int = 31
+
+    def __post_init__(self) -> None:
+        if self.num_near_misses > self.num_questions:
+            raise InvalidInput(
+                f"{self.num_near_misses} near misses are more than the {self.num_questions} questions of a step that "
+                "they are made of; ask for fewer, or for more questions."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +150,17 @@ def make_batch(
         spans.append(pair.token_span(asked.answer_start, asked.answer_end) or (pair.passage_start, pair.passage_start))
     targets = _targets(pairs, spans, tokenizer=tokenizer, max_answer_tokens=options.max_answer_tokens)
     Q = len(questions)
-    pairs_QG = torch.full((Q, 2), -1, dtype=torch.long)
+    num_columns = max(1, -(-options.num_negatives // Q))
+    pairs_QG = torch.full((Q, 1 + num_columns), -1, dtype=torch.long)
     pairs_QG[:, 0] = torch.arange(Q)
     longest = bucket_length(max(len(pair.ids) for pair in pairs))
-    for row in rng.sample(range(Q), options.num_negatives):
-        passage = _other_passage(examples, negatives[questions[row]], questions[row], longest=longest, rng=rng)
-        pairs_QG[row, 1] = len(pairs)
-        pairs.append(examples.pair(questions[row], passage, with_context=rng.random() >= NO_CONTEXT_SHARE))
+    hard = [list(negatives[q]) for q in questions]
+    for column in range(num_columns):
+        for row in rng.sample(range(Q), min(Q, options.num_negatives - column * Q)):
+            passage = _other_passage(examples, hard[row], questions[row], longest=longest, rng=rng)
+            hard[row] = [p for p in hard[row] if p != passage]
+            pairs_QG[row, 1 + column] = len(pairs)
+            pairs.append(examples.pair(questions[row], passage, with_context=rng.random() >= NO_CONTEXT_SHARE))
     for row in rng.sample(range(Q), options.num_near_misses):
         near_miss = _near_miss(examples, questions[row], rng)
         if near_miss is not None and len(near_miss.ids) <= longest:

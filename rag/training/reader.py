@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from rag.reader.checkpoint import WEIGHTS, ReaderConfig, load_reader, new_reader, save_reader
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.store.training_runs import TrainingRunStart
-from rag.training.batches import BatchOptions, ReaderBatches
+from rag.training.batches import BatchOptions, ReaderBatch, ReaderBatches
+from rag.training.batches_ahead import BatchesAhead
 from rag.training.calibration import Calibration
 from rag.training.calibration_cases import OnQuestion
 from rag.training.examples import ReaderExamples, split_by_article
 from rag.training.experiment_tracking import ExperimentTracker
 from rag.training.hard_negatives import mine_hard_negatives
-from rag.training.objective import reader_objective
+from rag.training.objective import ReaderObjective
 from rag.training.passage_search import Embed
 from rag.training.reader_calibration import HELD_SEED, HELD_SHARE, NUM_QUESTIONS, fit_reader, with_calibration
 from rag.training.run_description import describe_file, describe_run
@@ -30,7 +32,7 @@ from rag.training.squad import SquadFile, load_squad
 from rag.training.tracked_training import tracked_training
 from rag.training.trainer import Trainer, TrainerProgress
 from rag.training.trainer_config import TrainerConfig
-from rag.training.training_objective import Precision
+from rag.training.training_objective import BatchSource, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,10 @@ class ReaderRun:
     """What to train from and where to.
 
     ``folder`` keeps checkpoints, log and hard negatives; ``embed`` is the embedding model that negatives are searched
-    with; ``start_from`` a folder of reader weights to go on from, None to start from the encoder's; ``device`` where
-    to train, as torch names it.
+    with; ``start_from`` a folder of reader weights to go on from, None to start from the encoder's; ``teachers`` are
+    folders of readers to learn from beside the data; ``device`` is where to train, as torch names it;
+    ``batch_workers`` processes make the batches (0: the one that trains). Without ``calibrate`` the weights are saved
+    uncalibrated, for ``rag train calibrate`` to fit.
     """
 
     data: Path
@@ -54,11 +58,20 @@ class ReaderRun:
     num_decoder_layers: int = 3
     held_share: float = HELD_SHARE
     num_calibration: int = NUM_QUESTIONS
+    teachers: Sequence[Path] = ()
+    dropout: float = 0.0
     device: str = "cpu"
+    batch_workers: int = 0
+    calibrate: bool = True
 
 
 def reader_trainer_config(
-    num_steps: int, *, seed: int = 1, peak_rate: float = 3e-4, dtype: Precision = "float32"
+    num_steps: int,
+    *,
+    seed: int = 1,
+    peak_rate: float = 3e-4,
+    dtype: Precision = "float32",
+    checkpoint_every: int = 200,
 ) -> TrainerConfig:
     """How the reader is trained. ``peak_rate`` is for its new parts; the encoder, trained before, gets a third of it.
 
@@ -74,7 +87,7 @@ def reader_trainer_config(
         betas=(0.9, 0.98),
         dtype=dtype,
         report_every=20,
-        checkpoint_every=200,
+        checkpoint_every=checkpoint_every,
     )
 
 
@@ -101,14 +114,16 @@ def train_reader(
     on_stage(f"mining hard negatives for {len(examples.questions)} questions")
     negatives = mine_hard_negatives(examples, run.embed, run.folder)
     model, started_from = _start(run, seed=config.seed)
-    settings = {"started_from": started_from, **asdict(config), **asdict(run.batches)}
+    teachers, taught_by = _load_teachers(run)
+    origin = {"started_from": started_from, "taught_by": taught_by, "dropout": run.dropout}
+    settings = {**origin, **asdict(config), **asdict(run.batches)}
     trainer = Trainer(
         model,
-        reader_objective,
-        ReaderBatches(examples, negatives, tokenizer, options=run.batches, seed=config.seed),
+        ReaderObjective(teachers),
+        _batches(run, config, examples, negatives, tokenizer),
         config=config,
         folder=run.folder,
-        identity={"data": data_sha256, "started_from": started_from, "batches": str(run.batches)},
+        identity={"data": data_sha256, "batches": str(run.batches), **{k: str(v) for k, v in origin.items()}},
     )
     with tracked_training(
         trainer,
@@ -117,25 +132,46 @@ def train_reader(
         on_resume=lambda step: on_stage(f"training from step {step} of {config.num_steps}"),
         on_progress=on_progress,
     ) as tracked:
-        on_stage("calibrating on articles kept out of training")
-        training = {"data": run.data.name, "data_sha256": data_sha256, **settings}
-        saved, fitted = _calibrate_and_save(run, model, tokenizer, held, training, on_question)
-        tracked.finish(
-            scores={"held_exact_match": fitted.mean_exact_match, "held_f1": fitted.mean_f1},
-            weights=run.output / WEIGHTS,
+        saved = ReaderConfig(
+            encoder=run.encoder_name,
+            num_decoder_layers=len(model.decoder.layers),
+            passage_tokens=run.passage_tokens,
+            training={"data": run.data.name, "data_sha256": data_sha256, **settings},
         )
+        scores = {}
+        if run.calibrate:
+            on_stage("calibrating on articles kept out of training")
+            fitted = _calibrate(run, model, tokenizer, held, on_question)
+            saved = with_calibration(saved, fitted)
+            scores = {"held_exact_match": fitted.mean_exact_match, "held_f1": fitted.mean_f1}
+        saved = save_reader(run.output, model, saved)
+        tracked.finish(scores=scores, weights=run.output / WEIGHTS)
     return saved
 
 
-def _calibrate_and_save(
+def _batches(
     run: ReaderRun,
-    model: ReaderModel,
+    config: TrainerConfig,
+    examples: ReaderExamples,
+    negatives: Sequence[Sequence[int]],
     tokenizer: ReaderTokenizer,
-    held: SquadFile,
-    training: Mapping[str, Any],
-    on_question: OnQuestion,
-) -> tuple[ReaderConfig, Calibration]:
-    fitted = fit_reader(
+) -> BatchSource[ReaderBatch]:
+    source = ReaderBatches(examples, negatives, tokenizer, options=run.batches, seed=config.seed)
+    if not run.batch_workers:
+        return source
+    return BatchesAhead(source, num_steps=config.num_steps, num_workers=run.batch_workers)
+
+
+def _load_teachers(run: ReaderRun) -> tuple[list[ReaderModel], list[str]]:
+    """The teachers on the run's device, and their SHA-256s."""
+    loaded = [load_reader(folder, run.encoder_folder) for folder in run.teachers]
+    return [model.to(torch.device(run.device)) for model, _ in loaded], [config.weights_sha256 for _, config in loaded]
+
+
+def _calibrate(
+    run: ReaderRun, model: ReaderModel, tokenizer: ReaderTokenizer, held: SquadFile, on_question: OnQuestion
+) -> Calibration:
+    return fit_reader(
         model,
         tokenizer,
         held,
@@ -144,13 +180,6 @@ def _calibrate_and_save(
         num_questions=run.num_calibration,
         on_question=on_question,
     )
-    config = ReaderConfig(
-        encoder=run.encoder_name,
-        num_decoder_layers=len(model.decoder.layers),
-        passage_tokens=run.passage_tokens,
-        training=training,
-    )
-    return save_reader(run.output, model, with_calibration(config, fitted)), fitted
 
 
 def _describe(run: ReaderRun, config: TrainerConfig, settings: Mapping[str, Any]) -> TrainingRunStart:
@@ -169,9 +198,14 @@ def _describe(run: ReaderRun, config: TrainerConfig, settings: Mapping[str, Any]
 def _start(run: ReaderRun, *, seed: int) -> tuple[ReaderModel, str]:
     """The model to train, and what it starts from: a name, or the SHA-256 of reader weights."""
     if run.start_from is None:
-        model = new_reader(run.encoder_folder, num_decoder_layers=run.num_decoder_layers, dropout=0.0, seed=seed)
+        model = new_reader(
+            run.encoder_folder, num_decoder_layers=run.num_decoder_layers, dropout=run.dropout, seed=seed
+        )
         return model.to(torch.device(run.device)), run.encoder_name
     model, config = load_reader(run.start_from, run.encoder_folder)
     model.requires_grad_(True)
     model.encoder.embedding.token.weight.requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = run.dropout
     return model.to(torch.device(run.device)), config.weights_sha256

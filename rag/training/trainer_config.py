@@ -61,6 +61,7 @@ def new_optimizer(model: nn.Module, config: TrainerConfig) -> torch.optim.AdamW:
         ],
         lr=config.peak_rate,
         betas=config.betas,
+        fused=next(model.parameters()).is_cuda,
     )
 
 
@@ -70,6 +71,5 @@ def scale_and_clip(model: nn.Module, *, num_targets: int, clip_norm: float) -> f
     The norm is the one before clipping (Pascanu et al., 2013).
     """
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    for gradient in gradients:
-        gradient.div_(num_targets)
+    torch._foreach_div_(gradients, num_targets)
     return float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm))

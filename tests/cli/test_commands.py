@@ -384,6 +384,8 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
     (run,) = rag.json("train", "runs")["runs"]
     assert (run["kind"], run["status"], run["num_starts"]) == ("reader", "finished", 1)
     assert run["weights_sha256"] == config["weights_sha256"]
+    mean = rag.json("train", "average", str(output), str(output), "--output", str(tmp_path / "mean"))
+    assert mean["training"]["average_of"] == [config["weights_sha256"]] * 2
     rewritten = rag("train", "calibrate", "--data", str(path), "--weights", str(output), "--share", "1")
     assert "config.json rewritten: threshold" in rewritten.replace("\n", "")
 

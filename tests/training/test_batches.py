@@ -1,13 +1,16 @@
+import copy
 import random
 
 import pytest
 import torch
 
+from rag.errors import InvalidInput
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.training.batches import BatchOptions, ReaderBatch, ReaderBatches, make_batch, plan_batches
+from rag.training.batches_ahead import BatchesAhead
 from rag.training.examples import ReaderExamples
-from rag.training.objective import reader_losses
+from rag.training.objective import reader_losses, teach
 from rag.training.squad import SquadFile, SquadParagraph, SquadQuestion
 
 TOWNS = {"Lund": "Anna", "Malmo": "Karl", "Umea": "Nils", "Gavle": "Olga", "Boras": "Rolf", "Vaxjo": "Elsa"}
@@ -70,6 +73,42 @@ def test_near_misses_are_not_rivals_in_the_memory(examples: ReaderExamples, toke
     assert batch.pairs_QG[:, 0].tolist() == list(range(6))
 
 
+def test_a_question_gets_several_misleading_passages_no_two_alike(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer
+) -> None:
+    everything_else = [[j for j in range(len(TOWNS)) if j != i] for i in range(len(TOWNS))]
+    batch = make_batch(
+        examples,
+        everything_else,
+        range(len(TOWNS)),
+        options=BatchOptions(num_negatives=2 * len(TOWNS) + 2, num_near_misses=0),
+        rng=random.Random(0),
+        tokenizer=tokenizer,
+    )
+    filled_QG = batch.pairs_QG >= 0
+    assert filled_QG.sum(dim=0).tolist() == [6, 6, 6, 2]
+    hard_QG = batch.pairs_QG[:, 1:]
+    texts = [[tuple(batch.pairs.ids_PL[p].tolist()) for p in row if p >= 0] for row in hard_QG.tolist()]
+    assert sum(len(row) for row in texts) == 14
+    # Now and then one is drawn at random instead, which may be one that is there already.
+    assert sum(len(set(row)) for row in texts) >= 12
+
+
+def test_more_near_misses_than_questions_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="9 near misses are more than the 8 questions"):
+        BatchOptions(num_questions=8, num_near_misses=9)
+
+
+def test_batches_made_ahead_by_other_processes_are_the_same(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer
+) -> None:
+    options = BatchOptions(num_questions=3, num_negatives=1, num_near_misses=1)
+    source = ReaderBatches(examples, [[0]] * len(TOWNS), tokenizer, options=options, seed=4)
+    ahead = BatchesAhead(source, num_steps=6, num_workers=2)
+    for step in (0, 1, 2, 4, 5, 3):  # in order as the trainer asks, and out of it as after a resume
+        assert torch.equal(ahead.batch(step).pairs.ids_PL, source.batch(step).pairs.ids_PL)
+
+
 def test_a_batch_is_a_function_of_its_seed(examples: ReaderExamples, tokenizer: ReaderTokenizer) -> None:
     one, same, other = (_batch(examples, tokenizer, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.pairs.ids_PL, same.pairs.ids_PL)
@@ -111,6 +150,37 @@ def test_losses_fall_to_none_only_where_the_model_is_right(
     assert (encoded.relevance_P[:6] > 0).all()
     nothing_P = encoded.start_null_P > encoded.start_PL.max(dim=1).values
     assert nothing_P.tolist() == [False] * 6 + [True] * 7
+
+
+def test_a_reader_learns_from_its_teachers_what_the_data_does_not_say(
+    examples: ReaderExamples, tokenizer: ReaderTokenizer, tiny_model: ReaderModel
+) -> None:
+    batch = _batch(examples, tokenizer)
+    model = copy.deepcopy(tiny_model).train()
+    one, other = copy.deepcopy(tiny_model).eval(), copy.deepcopy(tiny_model).eval()
+    with torch.no_grad():  # both see relevance everywhere, one more than the other
+        for teacher, height in ((one, 4.0), (other, 8.0)):
+            teacher.relevance[2].bias.add_(height)
+    taught = teach([one, other], batch)
+    plain = one.encode(batch.pairs).relevance_P
+    torch.testing.assert_close(taught.relevance_P, plain + 2.0)
+    torch.testing.assert_close(teach([one], batch).relevance_P, plain)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=5e-3)
+    for _ in range(80):
+        losses = reader_losses(model, batch, taught)
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+    with torch.no_grad():
+        learned_P = model.eval().encode(batch.pairs).relevance_P
+        alone = reader_losses(one, batch)
+        agreeing = reader_losses(one, batch, teach([one], batch))
+    # The data alone says that the last seven are irrelevant; the teachers, who are believed more, that they are not.
+    assert (learned_P[6:] > 0).all()
+    # A reader that says what its teacher says has the data's part of the loss left, and no other.
+    torch.testing.assert_close(agreeing.span, alone.span * 0.3)
+    torch.testing.assert_close(agreeing.relevance, alone.relevance * 0.3)
+    torch.testing.assert_close(agreeing.token, alone.token)
 
 
 def test_scoring_targets_at_once_is_stepping_through_them(

@@ -16,17 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 from rag.errors import InvalidInput
-from rag.reader.checkpoint import load_config, load_reader, new_reader
+from rag.reader.checkpoint import ReaderConfig, load_config, load_reader, new_reader
 from rag.reader.confidence import ANSWERABLE_FEATURES, RIGHT_FEATURES
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
 from rag.store.database import Database
 from rag.store.training_runs import get_training_run, training_curves
+from rag.training.averaging import average_readers
 from rag.training.batches import BatchOptions, ReaderBatch, ReaderBatches
 from rag.training.examples import ReaderExamples, split_by_article
 from rag.training.experiment_tracking import SqlTracker
 from rag.training.hard_negatives import mine_hard_negatives
-from rag.training.objective import reader_objective
+from rag.training.objective import ReaderObjective
 from rag.training.passage_search import PassageSearch
 from rag.training.reader import ReaderRun, reader_trainer_config, train_reader
 from rag.training.reader_calibration import recalibrate_reader
@@ -86,7 +87,7 @@ def _trainer(
     negatives = mine_hard_negatives(examples, embed, folder)
     return Trainer(
         new_reader(encoder, num_decoder_layers=1, dropout=0.1, seed=config.seed),
-        reader_objective,
+        ReaderObjective(),
         ReaderBatches(examples, negatives, tokenizer, options=batches, seed=config.seed),
         config=config,
         folder=folder,
@@ -207,6 +208,32 @@ def test_training_goes_on_from_the_weights_of_another_run(
     other = replace(again, start_from=None)
     with pytest.raises(InvalidInput, match="another started_from"):
         train_reader(other, CONFIG, on_progress=lambda _: None, on_stage=lambda _: None)
+
+
+def test_readers_teach_and_become_one(squad_path: Path, tmp_path: Path, tiny_encoder_folder: Path) -> None:
+    def train(name: str, seed: int, **more: object) -> tuple[Path, ReaderConfig]:
+        run = replace(_run(squad_path, tmp_path / name, tiny_encoder_folder), calibrate=False, dropout=0.1, **more)
+        config = replace(CONFIG, seed=seed)
+        return run.output, train_reader(run, config, on_progress=lambda _: None, on_stage=lambda _: None)
+
+    base, _ = train("base", 1)
+    (one, first), (other, second) = (train(f"t{seed}", seed, start_from=base) for seed in (2, 3))
+    assert (first.scoring, first.abstain_below) == ({}, 0.0)  # uncalibrated, as asked
+    taught, student = train("student", 4, start_from=base, teachers=(one, other), batch_workers=1)
+    assert student.training["taught_by"] == [first.weights_sha256, second.weights_sha256]
+    assert student.training["dropout"] == 0.1
+
+    mean = average_readers([one, other], tmp_path / "mean", encoder_folder=tiny_encoder_folder)
+    assert mean.training["average_of"] == [first.weights_sha256, second.weights_sha256]
+    states = [load_reader(folder, tiny_encoder_folder)[0].state_dict() for folder in (one, other, tmp_path / "mean")]
+    for name, tensor in states[2].items():
+        torch.testing.assert_close(tensor, (states[0][name] + states[1][name]) / 2, atol=1e-3, rtol=1e-3)
+    assert not torch.equal(states[0]["span.weight"], states[1]["span.weight"])
+    with pytest.raises(InvalidInput, match="two readers at least"):
+        average_readers([taught], tmp_path / "none", encoder_folder=tiny_encoder_folder)
+    deeper, _ = train("deeper", 5, num_decoder_layers=2)
+    with pytest.raises(InvalidInput, match="of another shape"):
+        average_readers([one, deeper], tmp_path / "none", encoder_folder=tiny_encoder_folder)
 
 
 def test_reader_is_calibrated_anew_on_other_questions(
