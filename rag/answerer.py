@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from rag.errors import Busy
 from rag.generators.generator import Generation, Generator
-from rag.records import OWNER, Answer, Caller, Hit
-from rag.retriever import Retriever, SearchResult
+from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
+from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
@@ -27,6 +27,7 @@ class AskOptions:
 
     top_k: int
     filters: Filters
+    search: SearchOptions = AS_SET
     abstain: bool = True
     caller: Caller = OWNER
     evaluation_run_id: int | None = None
@@ -82,6 +83,7 @@ class Answerer:
                 question,
                 collection=collection,
                 top_k=options.top_k,
+                options=options.search,
                 filters=options.filters,
                 caller=options.caller,
             )
@@ -158,7 +160,7 @@ class Answerer:
                 "filters": dict(options.filters),
                 "abstain": options.abstain,
                 "abstain_below": self._abstain_below,
-                **self._retriever.settings,
+                **found.settings,
                 **self._generator.settings,
                 **generation.details,
             },

@@ -18,7 +18,7 @@ from rag.generators.generator import Explainer, Generator
 from rag.generators.language_model import LocalModel
 from rag.generators.openai import OpenAIServer, ServerOptions
 from rag.generators.prompted_generator import PromptedGenerator
-from rag.generators.reader_generator import ReaderGenerator
+from rag.generators.reader_generator import ReaderGenerator, reader_passages
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
@@ -31,9 +31,9 @@ from rag.ingest.sql_rows import ColumnNames
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
-from rag.records import OWNER, Answer, Caller, Explanation, Hit, Origin, SearchMode
+from rag.records import OWNER, Answer, Caller, Explanation, Hit, Origin, SearchOptions
 from rag.reproduction import Reproduction, reproduce
-from rag.retriever import Retriever
+from rag.retriever import AS_SET, Retriever, SearchDefaults
 from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
@@ -103,10 +103,26 @@ class Rag:
             self.database,
             self.embedders,
             self.indexes,
-            num_candidates=self.settings.num_candidates,
-            keyword_weight=self.settings.keyword_weight,
-            max_top_k=self.settings.max_top_k,
-            max_question_chars=self.settings.max_question_chars,
+            lambda question, hits: self.reader.relevance(question, reader_passages(hits)),
+            defaults=SearchDefaults(
+                fusion=self.settings.fusion,
+                keyword_weight=self.settings.keyword_weight,
+                candidates=self.settings.candidates,
+                rerank=self.settings.rerank,
+                num_reranked=self.settings.num_reranked,
+                max_candidates=self.settings.max_candidates,
+                max_top_k=self.settings.max_top_k,
+                max_question_chars=self.settings.max_question_chars,
+            ),
+        )
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The in-house reader, which answers by default and orders passages by relevance."""
+        return Reader.load(
+            self.settings.reader_weights or SHIPPED_WEIGHTS,
+            model_folder(CARRIED_MODEL),
+            dtype=choose_dtype(self.settings.reader_dtype),
         )
 
     @cached_property
@@ -120,12 +136,7 @@ class Rag:
             dtype = choose_dtype("auto" if int8 else self.settings.generator_dtype)
             options = _model_options(self.settings)
             return PromptedGenerator(LocalModel.load(Path(place), options, dtype=dtype, int8=int8))
-        reader = Reader.load(
-            self.settings.reader_weights or SHIPPED_WEIGHTS,
-            model_folder(CARRIED_MODEL),
-            dtype=choose_dtype(self.settings.reader_dtype),
-        )
-        return ReaderGenerator(reader, mode=self._reader_mode)
+        return ReaderGenerator(self.reader, mode=self._reader_mode)
 
     @cached_property
     def answerer(self) -> Answerer:
@@ -287,7 +298,7 @@ class Rag:
         query: str,
         *,
         collection: str = DEFAULT_COLLECTION,
-        mode: SearchMode = "hybrid",
+        options: SearchOptions = AS_SET,
         top_k: int | None = None,
         filters: Filters | None = None,
         caller: Caller = OWNER,
@@ -296,7 +307,7 @@ class Rag:
         return self.retriever.search(
             query,
             collection=collection,
-            mode=mode,
+            options=options,
             top_k=self.settings.top_k if top_k is None else top_k,
             filters=filters,
             caller=caller,
@@ -309,6 +320,7 @@ class Rag:
         collection: str = DEFAULT_COLLECTION,
         top_k: int | None = None,
         filters: Filters | None = None,
+        search: SearchOptions = AS_SET,
         abstain: bool = True,
         caller: Caller = OWNER,
     ) -> Answer:
@@ -316,6 +328,7 @@ class Rag:
         options = AskOptions(
             top_k=self.settings.top_k if top_k is None else top_k,
             filters=filters or {},
+            search=search,
             abstain=abstain,
             caller=caller,
         )

@@ -64,8 +64,14 @@ class Settings(BaseSettings):
         description="exact scans all vectors; hnsw walks a graph, nearly exact; auto: exact below 50,000 passages. A "
         "change takes effect with the next `rag ingest` or `rag index build`.",
     )
+    fusion: Literal["convex", "rrf"] = Field(
+        "convex", description="How the legs are brought together: by their scores, or by reciprocal ranks."
+    )
     keyword_weight: float = Field(0.4, ge=0, le=1, description="Share of the keyword leg in the fused score.")
-    num_candidates: int = Field(100, ge=1, le=10_000, description="Passages that each leg proposes.")
+    candidates: int = Field(100, ge=1, le=10_000, description="Passages that each leg proposes.")
+    max_candidates: int = Field(1_000, ge=1, le=10_000, description="Most that a request may ask for.")
+    rerank: bool = Field(False, description="Whether the reader orders the first passages anew.")
+    num_reranked: int = Field(20, ge=1, le=200, description="Passages that it orders.")
     top_k: int = Field(8, ge=1)
     max_top_k: int = Field(100, ge=1)
     max_question_chars: int = Field(2_000, ge=1)

@@ -12,6 +12,7 @@ Metadata = Mapping[str, str | int | float | bool | None]
 
 Origin = Literal["real", "synthetic"]
 SearchMode = Literal["hybrid", "keyword", "vector"]
+Fusion = Literal["convex", "rrf"]
 ConfidenceKind = Literal["probability", "support"]
 """probability: calibrated, that the answer is right. support: the share of the answer that its citations support."""
 
@@ -81,13 +82,33 @@ class Passage:
 class HitScores:
     """Why a passage was found. ``None`` means that leg did not find it (or, for ``relevance``, that no reader saw it).
 
-    keyword: BM25. vector: cosine, -1 to 1. fused: what the ranking used, 0 to 1. relevance: the reader's, 0 to 1.
+    keyword: BM25. vector: cosine, -1 to 1. keyword_rank, vector_rank: its place in what that leg found, from 1; a
+    passage may have a cosine without a place. fused: what both legs together rank by, 0 to 1. relevance: the reader's
+    judgement, 0 to 1.
     """
 
     keyword: float | None = None
     vector: float | None = None
     fused: float | None = None
     relevance: float | None = None
+    keyword_rank: int | None = None
+    vector_rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How to search; what is None is as the settings have it.
+
+    mode: both legs, or one. fusion: how the legs are brought together, see ``rag.index.fusion``. keyword_weight: the
+    keyword leg's share of that, 0 to 1. candidates: passages that each leg proposes. rerank: whether the reader orders
+    the first of them anew.
+    """
+
+    mode: SearchMode = "hybrid"
+    fusion: Fusion | None = None
+    keyword_weight: float | None = None
+    candidates: int | None = None
+    rerank: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

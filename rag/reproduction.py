@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.answerer import Answerer, AskOptions
-from rag.records import OWNER, Caller, Citation
+from rag.records import OWNER, Caller, Citation, SearchOptions
 from rag.retriever import Retriever
 from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
@@ -48,6 +48,7 @@ def reproduce(
     options = AskOptions(
         top_k=int(then.settings.get("top_k", len(asked.passages)) or 1),
         filters=then.settings.get("filters", {}),
+        search=_search_options(then.settings),
         abstain=bool(then.settings.get("abstain", True)),
         caller=then.caller,
     )
@@ -55,6 +56,7 @@ def reproduce(
         asked.question,
         collection=asked.collection,
         top_k=options.top_k,
+        options=options.search,
         filters=options.filters,
         caller=options.caller,
     )
@@ -74,6 +76,17 @@ def reproduce(
         changed=changed,
         # What was not logged then cannot be told to differ.
         other_hardware=any(changed[name][0] is not None for name in HARDWARE if name in changed),
+    )
+
+
+def _search_options(settings: Mapping[str, Any]) -> SearchOptions:
+    """How the answer's passages were searched; what its log does not say is as it was before that could be chosen."""
+    return SearchOptions(
+        mode=settings.get("mode", "hybrid"),
+        fusion=settings.get("fusion", "convex"),
+        keyword_weight=settings.get("keyword_weight"),
+        candidates=settings.get("candidates", settings.get("num_candidates")),
+        rerank=settings.get("rerank", False),
     )
 
 

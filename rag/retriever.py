@@ -3,8 +3,9 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from rag.index.collection_index import CollectionIndex
 from rag.index.embedders import Embedders
 from rag.index.filter_cache import FilterCache
 from rag.index.index_set import IndexSet
-from rag.records import OWNER, Caller, DocumentReference, Hit, HitScores, SearchMode
+from rag.records import OWNER, Caller, DocumentReference, Fusion, Hit, HitScores, SearchMode, SearchOptions
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.column_types import check_plain_text
 from rag.store.database import Database
@@ -28,19 +29,57 @@ from rag.store.passages import (
 )
 from rag.text.clean import normalized_sha256
 
+AS_SET = SearchOptions()
+"""Everything as the settings have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Search options with nothing left open."""
+
+    mode: SearchMode
+    fusion: Fusion
+    keyword_weight: float
+    candidates: int
+    rerank: bool
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """Hits, best first, and what is needed to log how they were found.
 
-    ``change_id`` is the last index change that the search saw; ``vector`` is the question's unit vector.
+    ``change_id`` is the last index change that the search saw; ``vector`` is the question's unit vector; ``settings``
+    is how it searched, with nothing left open.
     """
 
     hits: tuple[Hit, ...]
     collection: Collection
     change_id: int
     vector: NDArray[np.float16]
+    settings: Mapping[str, object]
     timings_ms: Mapping[str, float]
+
+
+class Reranker(Protocol):
+    """What judges passages by reading them with the question."""
+
+    def __call__(self, question: str, hits: Sequence[Hit], /) -> Sequence[float]:
+        """How likely each passage holds an answer, 0 to 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchDefaults:
+    """What a search does where its options leave it open, and its limits. ``num_reranked`` passages are reordered."""
+
+    fusion: Fusion
+    keyword_weight: float
+    candidates: int
+    rerank: bool
+    num_reranked: int
+    max_candidates: int
+    max_top_k: int
+    max_question_chars: int
 
 
 class Retriever:
@@ -51,21 +90,13 @@ class Retriever:
         database: Database,
         embedders: Embedders,
         indexes: IndexSet,
+        reranker: Reranker,
         *,
-        num_candidates: int,
-        keyword_weight: float,
-        max_top_k: int,
-        max_question_chars: int,
+        defaults: SearchDefaults,
     ) -> None:
         self._database, self._embedders, self._indexes = database, embedders, indexes
-        self._num_candidates, self._keyword_weight = num_candidates, keyword_weight
-        self._max_top_k, self._max_question_chars = max_top_k, max_question_chars
+        self._reranker, self._defaults = reranker, defaults
         self._filters = FilterCache()
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """What else its hits depend on, as logged."""
-        return {"num_candidates": self._num_candidates, "keyword_weight": self._keyword_weight}
 
     def search(
         self,
@@ -73,7 +104,7 @@ class Retriever:
         *,
         collection: str,
         top_k: int,
-        mode: SearchMode = "hybrid",
+        options: SearchOptions = AS_SET,
         filters: Filters | None = None,
         caller: Caller = OWNER,
     ) -> SearchResult:
@@ -83,12 +114,13 @@ class Retriever:
         still gets its full ``top_k``, and nothing that is not for the caller can be told from what is found.
 
         Raises:
-            InvalidInput: the question is empty or cannot be stored, the filter is malformed, ``top_k`` is below 1, or
-                the collection's embedding model is not on this machine.
-            LimitExceeded: the question is too long, or ``top_k`` too large.
+            InvalidInput: the question is empty or cannot be stored, the filter is malformed, ``top_k`` or an option is
+                out of its range, or the collection's embedding model is not on this machine.
+            LimitExceeded: the question is too long, or ``top_k`` or ``candidates`` too large.
             NotFound: there is no such collection.
         """
         self._check(question, top_k)
+        wanted = self._filled(options)
         with self._database.read() as session:
             found = get_collection(session, collection)
         index = self._indexes.get(found)
@@ -100,22 +132,56 @@ class Retriever:
         ranked = index.search(
             question,
             vector,
-            mode=mode,
-            num_candidates=max(self._num_candidates, top_k),
-            keyword_weight=self._keyword_weight,
+            mode=wanted.mode,
+            candidates=max(wanted.candidates, top_k),
+            keyword_weight=wanted.keyword_weight,
+            fusion=wanted.fusion,
             allowed=allowed,
         )
-        hits = self._load(ranked, top_k, caller)
+        hits = self._load(ranked, max(top_k, self._defaults.num_reranked) if wanted.rerank else top_k, caller)
+        retrieved = time.perf_counter()
+        timings = {"embed": (embedded - started) * 1000, "retrieve": (retrieved - embedded) * 1000}
+        if wanted.rerank:
+            hits = self._rerank(question, hits)[:top_k]
+            timings["rerank"] = (time.perf_counter() - retrieved) * 1000
         return SearchResult(
             hits=hits,
             collection=found,
             change_id=change_id,
             vector=vector,
-            timings_ms={
-                "embed": (embedded - started) * 1000,
-                "retrieve": (time.perf_counter() - embedded) * 1000,
+            settings=asdict(wanted),
+            timings_ms=timings,
+        )
+
+    def _rerank(self, question: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        """The first hits in the order of their relevance, then the rest."""
+        num = self._defaults.num_reranked
+        judged = zip(hits[:num], self._reranker(question, hits[:num]), strict=True)
+        first = [replace(hit, scores=replace(hit.scores, relevance=relevance)) for hit, relevance in judged]
+        return (*sorted(first, key=lambda hit: -(hit.scores.relevance or 0.0)), *hits[num:])
+
+    def _filled(self, options: SearchOptions) -> _Wanted:
+        """The options with the defaults in their gaps. Raises InvalidInput or LimitExceeded: one is out of range."""
+        defaults = self._defaults
+        wanted = _Wanted(
+            mode=options.mode,
+            **{
+                name: getattr(defaults if getattr(options, name) is None else options, name)
+                for name in ("fusion", "keyword_weight", "candidates", "rerank")
             },
         )
+        if not 0 <= wanted.keyword_weight <= 1:
+            raise InvalidInput(
+                f"The weight of the keyword leg is {wanted.keyword_weight}; it must lie between 0 and 1."
+            )
+        if wanted.candidates < 1:
+            raise InvalidInput(f"candidates is {wanted.candidates}; it must be at least 1.")
+        if (options.candidates or 0) > defaults.max_candidates:
+            raise LimitExceeded(
+                f"candidates is {wanted.candidates}; at most {defaults.max_candidates} are allowed.",
+                setting="max_candidates",
+            )
+        return wanted
 
     def passages_of(self, question: str, *, collection: str, document_id: int) -> SearchResult:
         """All passages of one document, as if they had been found: to read a document that is known to be right.
@@ -134,6 +200,7 @@ class Retriever:
             collection=found,
             change_id=self._indexes.get(found).refresh(),
             vector=vector,
+            settings={},
             timings_ms={"embed": (time.perf_counter() - started) * 1000},
         )
 
@@ -160,15 +227,15 @@ class Retriever:
         if not question.strip():
             raise InvalidInput("The question is empty; ask something.")
         check_plain_text(question)
-        if len(question) > self._max_question_chars:
+        if len(question) > (limit := self._defaults.max_question_chars):
             raise LimitExceeded(
-                f"The question has {len(question)} characters; at most {self._max_question_chars} are allowed.",
+                f"The question has {len(question)} characters; at most {limit} are allowed.",
                 setting="max_question_chars",
             )
         if top_k < 1:
             raise InvalidInput(f"top_k is {top_k}; it must be at least 1.")
-        if top_k > self._max_top_k:
-            raise LimitExceeded(f"top_k is {top_k}; at most {self._max_top_k} is allowed.", setting="max_top_k")
+        if top_k > (limit := self._defaults.max_top_k):
+            raise LimitExceeded(f"top_k is {top_k}; at most {limit} is allowed.", setting="max_top_k")
 
     def _load(self, ranked: list[tuple[int, HitScores]], top_k: int, caller: Caller) -> tuple[Hit, ...]:
         """The first ``top_k`` hits with their text; the same words in a near duplicate are folded into the first."""

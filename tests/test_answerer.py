@@ -11,6 +11,7 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import Busy, InvalidInput, LimitExceeded, NotFound, StoreUnavailable
 from rag.index.embedder import CARRIED_MODEL
+from rag.records import SearchOptions
 from rag.store.answer_review import list_answers
 from rag.store.answers import get_answer
 from rag.store.database import Database
@@ -189,6 +190,8 @@ def test_database_that_is_not_migrated_names_the_command(tmp_path: Path) -> None
 def test_rag_open_gives_the_verbs_to_a_script(sqlite_url: str, tmp_path: Path, folder: Path) -> None:
     with rag.open(rag.Settings(database_url=sqlite_url, data_dir=tmp_path / "d", num_threads=2)) as service:
         assert service.ingest(folder, collection="mine").num_added == len(HANDBOOK)
-        assert service.search("rota", collection="mine", mode="keyword")[0].source.endswith("support.md")
+        assert service.search("rota", collection="mine", options=SearchOptions(mode="keyword"))[0].source.endswith(
+            "support.md"
+        )
         assert service.ask("Who keeps the support rota?", collection="mine").answer == "Amara Diallo"
     assert isinstance(service.database, Database)

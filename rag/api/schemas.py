@@ -7,9 +7,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
-from rag.records import ConfidenceKind, Origin, SearchMode
+from rag.records import ConfidenceKind, Origin
 from rag.store.answers import LoggedAnswer
 from rag.store.documents import DocumentText, StoredDocument
 
@@ -45,41 +45,6 @@ class RecordResponse(Response):
     def from_record(cls, record: Any) -> Self:
         """The record as it goes over the wire."""
         return cls.model_validate(record, from_attributes=True)
-
-
-class QuestionRequest(Request):
-    """A question to be answered from a collection."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "question": "Who keeps the support rota?",
-                    "collection": "default",
-                    "filters": {"team": "ops", "year": {"$gte": 2024}},
-                }
-            ]
-        }
-    )
-
-    question: str = Field(description="At most max_question_chars characters (a setting).")
-    collection: str = "default"
-    top_k: int | None = Field(None, description="How many passages to read; the setting top_k if left out.")
-    filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
-
-
-class SearchRequest(Request):
-    """A search for passages."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"query": "support rota", "collection": "default", "mode": "hybrid"}]}
-    )
-
-    query: str = Field(description="At most max_question_chars characters (a setting).")
-    collection: str = "default"
-    mode: SearchMode = "hybrid"
-    top_k: int | None = Field(None, description="How many passages to find; the setting top_k if left out.")
-    filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
 
 
 class FeedbackRequest(Request):
@@ -121,8 +86,10 @@ class HitScoresResponse(RecordResponse):
 
     keyword: float | None = Field(description="BM25.")
     vector: float | None = Field(description="Cosine, -1 to 1.")
-    fused: float | None = Field(description="What the search ranked by, 0 to 1.")
+    fused: float | None = Field(description="What both legs together rank by, 0 to 1.")
     relevance: float | None = Field(description="The reader's judgement, 0 to 1.")
+    keyword_rank: int | None = Field(description="Its place in what the keyword leg found, from 1.")
+    vector_rank: int | None = Field(description="Its place in what the vector leg found, from 1.")
 
 
 class DocumentReferenceResponse(RecordResponse):

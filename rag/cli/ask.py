@@ -9,7 +9,16 @@ from rich.text import Text
 
 from rag.api.name_values import parse_filters
 from rag.cli.explaining import print_explanation
-from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
+from rag.cli.looking import (
+    CallerLabelOption,
+    CandidatesOption,
+    FilterOption,
+    FusionOption,
+    KeywordWeightOption,
+    RerankOption,
+    caller_with,
+    search_options,
+)
 from rag.cli.output import console, plain, print_json, require_folder_of, write_file
 from rag.cli.state import settings_of
 from rag.cli.wording import confidence, place, quote_in_sentence, short_source, synthetic
@@ -25,6 +34,10 @@ def ask(
     top_k: Annotated[int | None, typer.Option(help="Passages that are read.")] = None,
     filter_: FilterOption = None,
     access_label: CallerLabelOption = None,
+    fusion: FusionOption = None,
+    keyword_weight: KeywordWeightOption = None,
+    candidates: CandidatesOption = None,
+    rerank: RerankOption = None,
     no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Answer even below the threshold.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where each token of the answer comes from, and how surely.")
@@ -47,6 +60,7 @@ def ask(
             collection=collection,
             top_k=top_k,
             filters=filters,
+            search=search_options(fusion=fusion, keyword_weight=keyword_weight, candidates=candidates, rerank=rerank),
             abstain=not no_abstain,
             caller=caller_with(access_label),
         )

@@ -1,6 +1,6 @@
 """``rag evaluate``: questions with known answers, asked through the main path."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ from rag.cli.state import settings_of
 
 if TYPE_CHECKING:
     from rag.assemble import Rag
-    from rag.evaluate.corpus import Corpus
+    from rag.evaluate.corpus import Corpus, JudgedQuery
 
 app = typer.Typer(help="Measure answers and retrieval on files in SQuAD 1.1 or 2.0 format.", no_args_is_help=True)
 
@@ -78,25 +78,24 @@ def qa(
 @app.command()
 def retrieval(
     context: typer.Context,
-    file: FileArgument,
+    file: Annotated[Path, typer.Argument(help="A file in SQuAD format, or a folder in BEIR's layout.")],
+    split: Annotated[str, typer.Option(help="Of a folder: whose judgements, qrels/SPLIT.tsv.")] = "test",
     limit: LimitOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Search for the file's questions with each leg and with both, and see where the gold paragraph stands."""
+    """Search with each leg, with both, and reranked, and see where what was judged relevant stands."""
     from rag.assemble import Rag
-    from rag.evaluate.corpus import sample_questions
-    from rag.evaluate.retrieval import evaluate_retrieval
+    from rag.evaluate.retrieval import ARMS, evaluate_retrieval
 
     with Rag(settings_of(context)) as service:
-        corpus = _corpus(service, file)
-        questions = sample_questions(corpus.squad, limit=limit, seed=seed)
-        with Counter("searches", total=3 * len(questions)) as counter:
-            metrics = evaluate_retrieval(service.retriever, corpus, questions, on_question=counter.show)
+        collection, queries = _judged(service, file, split=split, limit=limit, seed=seed)
+        with Counter("searches", total=len(ARMS) * len(queries)) as counter:
+            metrics = evaluate_retrieval(service.retriever, collection, queries, on_query=counter.show)
     if as_json:
         print_json(metrics)
         return
-    names = ["hit_at_1", "hit_at_5", "hit_at_10", "mrr_at_10"]
+    names = ["hit_at_1", "hit_at_10", "mrr_at_10", "ndcg_at_10", "recall_at_10"]
     print_table(
         ["mode", *names, "p50 ms"],
         [
@@ -139,6 +138,28 @@ def abstention(
         print_json(metrics)
     else:
         print_table(["figure", "value"], _rows(metrics))
+
+
+def _judged(
+    service: "Rag", path: Path, *, split: str, limit: int | None, seed: int
+) -> "tuple[str, Sequence[JudgedQuery]]":
+    """The collection of a file or folder, and a sample of its queries."""
+    from rag.evaluate.corpus import build_beir_corpus, judged_questions, sample, sample_questions
+
+    if not path.is_dir():
+        corpus = _corpus(service, path)
+        questions = sample_questions(corpus.squad, limit=limit, seed=seed)
+        return corpus.collection.name, judged_questions(corpus, questions)
+    with Counter("passages") as counter:
+        collection, queries = build_beir_corpus(
+            path,
+            split=split,
+            ingester=service.ingester,
+            database=service.database,
+            on_progress=lambda progress: counter.show(progress.num_passages),
+        )
+    service.save_index(collection.name)
+    return collection.name, sample(queries, limit=limit, seed=seed)
 
 
 def _corpus(service: "Rag", file: Path) -> "Corpus":

@@ -1,11 +1,16 @@
-"""A SQuAD file's paragraphs as a collection of their own, made once and used by every evaluation of the file."""
+"""Files of known questions as collections of their own, made once and used by every evaluation of the file.
+
+Of a SQuAD file the paragraphs become documents, of a folder in BEIR's layout the documents.
+"""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rag.errors import InvalidInput
+from rag.evaluate.beir import CORPUS, load_beir
 from rag.ingest.files import bytes_sha256
 from rag.ingest.labels import Labels
 from rag.ingest.pipeline import Ingester
@@ -15,6 +20,14 @@ from rag.store.collections import Collection, get_collection
 from rag.store.database import Database
 from rag.store.documents import documents_of_file
 from rag.training.squad import SquadFile, SquadQuestion, load_squad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedQuery:
+    """A query, and how relevant which documents are: grades above 0 by document id."""
+
+    text: str
+    grades: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +43,11 @@ class Corpus:
     document_ids: Mapping[int, int]
 
 
-def build_corpus(
-    path: Path, *, ingester: Ingester, database: Database, on_progress: Callable[[IngestionProgress], None]
-) -> Corpus:
+T = TypeVar("T")
+OnProgress = Callable[[IngestionProgress], None]
+
+
+def build_corpus(path: Path, *, ingester: Ingester, database: Database, on_progress: OnProgress) -> Corpus:
     """Put the paragraphs of a file in SQuAD format into a collection, each a document, duplicates kept.
 
     Raises:
@@ -40,25 +55,94 @@ def build_corpus(
     """
     squad = load_squad(path)
     file_sha256 = bytes_sha256(path.read_bytes())
-    name, file = f"evaluation:{path.stem}:{file_sha256[:8]}", f"squad:{file_sha256}"
+    documents = [
+        (paragraph.title or f"Paragraph {n + 1}", paragraph.text) for n, paragraph in enumerate(squad.paragraphs)
+    ]
+    collection, document_ids = _store(
+        documents,
+        name=path.stem,
+        kind="squad",
+        sha256=file_sha256,
+        ingester=ingester,
+        database=database,
+        on_progress=on_progress,
+    )
+    return Corpus(squad=squad, file_sha256=file_sha256, collection=collection, document_ids=document_ids)
+
+
+def judged_questions(corpus: Corpus, questions: Sequence[SquadQuestion]) -> list[JudgedQuery]:
+    """Questions as queries, each with its own paragraph as the only relevant document."""
+    return [JudgedQuery(text=q.question, grades={corpus.document_ids[q.paragraph]: 1}) for q in questions]
+
+
+def build_beir_corpus(
+    folder: Path, *, split: str, ingester: Ingester, database: Database, on_progress: OnProgress
+) -> tuple[Collection, list[JudgedQuery]]:
+    """Put the documents of a folder in BEIR's layout into a collection; returns it with the judged queries.
+
+    Raises:
+        InvalidInput: the folder is not in this layout.
+    """
+    loaded = load_beir(folder, split=split)
+    documents = [(document.title, document.text) for document in loaded.documents]
+    sha256 = bytes_sha256((folder / CORPUS).read_bytes())
+    collection, document_ids = _store(
+        documents,
+        name=folder.name,
+        kind="beir",
+        sha256=sha256,
+        ingester=ingester,
+        database=database,
+        on_progress=on_progress,
+    )
+    numbers = {document.id: number for number, document in enumerate(loaded.documents)}
+    return collection, [
+        JudgedQuery(
+            text=query.text,
+            # A document without any words was not stored; nothing could find it.
+            grades={document_ids[numbers[d]]: grade for d, grade in query.grades.items() if numbers[d] in document_ids},
+        )
+        for query in loaded.queries
+    ]
+
+
+def _store(
+    documents: Sequence[tuple[str, str]],
+    *,
+    name: str,
+    kind: str,
+    sha256: str,
+    ingester: Ingester,
+    database: Database,
+    on_progress: OnProgress,
+) -> tuple[Collection, dict[int, int]]:
+    """The collection that holds these (title, text), each as a document, and their ids by place; made if need be."""
+    collection_name, file = f"evaluation:{name}:{sha256[:8]}", f"{kind}:{sha256}"
+    sources = [f"{file}#paragraph={number + 1}" for number in range(len(documents))]
     ingester.ingest_documents(
-        _documents(squad, file),
+        (
+            Document(
+                source=source,
+                file=file,
+                title=title,
+                media_type="text/plain",
+                text=text,
+                sections=(Section(start=0, end=len(text)),),
+            )
+            for source, (title, text) in zip(sources, documents, strict=True)
+            if text.strip()
+        ),
         file=file,
-        file_sha256=file_sha256,
-        collection=name,
+        file_sha256=sha256,
+        collection=collection_name,
         labels=Labels(tags={}, deduplicate=False),
         on_progress=on_progress,
     )
     with database.read() as session:
-        collection = get_collection(session, name)
+        collection = get_collection(session, collection_name)
         stored = documents_of_file(session, collection.id, file)
-    numbers = {_source(file, number): number for number in range(len(squad.paragraphs))}
-    return Corpus(
-        squad=squad,
-        file_sha256=file_sha256,
-        collection=collection,
-        document_ids={numbers[document.source]: document.id for document in stored},
-    )
+    numbers = {source: number for number, source in enumerate(sources)}
+    return collection, {numbers[document.source]: document.id for document in stored}
 
 
 def sample_questions(squad: SquadFile, *, limit: int | None, seed: int) -> list[SquadQuestion]:
@@ -67,27 +151,15 @@ def sample_questions(squad: SquadFile, *, limit: int | None, seed: int) -> list[
     Raises:
         InvalidInput: there is no question to ask, or ``limit`` is below 1.
     """
-    questions = list(squad.questions)
-    if not questions:
+    if not squad.questions:
         raise InvalidInput("The file holds no questions.")
+    return sample(squad.questions, limit=limit, seed=seed)
+
+
+def sample(questions: Sequence[T], *, limit: int | None, seed: int) -> list[T]:
+    """All of them, or ``limit`` of them drawn with ``seed``. Raises InvalidInput: ``limit`` is below 1."""
     if limit is None or limit >= len(questions):
-        return questions
+        return list(questions)
     if limit < 1:
         raise InvalidInput("limit must be at least 1.")
-    return random.Random(seed).sample(questions, limit)
-
-
-def _source(file: str, number: int) -> str:
-    return f"{file}#paragraph={number + 1}"
-
-
-def _documents(squad: SquadFile, file: str) -> Iterator[Document]:
-    for number, paragraph in enumerate(squad.paragraphs):
-        yield Document(
-            source=_source(file, number),
-            file=file,
-            title=paragraph.title or f"Paragraph {number + 1}",
-            media_type="text/plain",
-            text=paragraph.text,
-            sections=(Section(start=0, end=len(paragraph.text)),),
-        )
+    return random.Random(seed).sample(list(questions), limit)

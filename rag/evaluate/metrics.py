@@ -1,5 +1,6 @@
 """Retrieval and latency figures over many questions."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,22 @@ def share_within(ranks: Sequence[int | None], k: int) -> float:
 def mean_reciprocal_rank(ranks: Sequence[int | None], k: int) -> float:
     """MRR@k (Voorhees, 1999): the mean of 1 / rank, 0 where the gold document is not within the first ``k``."""
     return sum(1 / rank for rank in ranks if rank is not None and rank <= k) / len(ranks) if ranks else 0.0
+
+
+def ndcg(ranked: Sequence[int], grades: Mapping[int, int], *, k: int) -> float:
+    """nDCG@k (Järvelin and Kekäläinen, 2002) with the grade as the gain, as TREC's evaluation has it; 0 to 1.
+
+    ``grades`` has the relevant documents; all others gain nothing.
+    """
+    gain = sum(grades.get(one, 0) / math.log2(rank + 1) for rank, one in enumerate(ranked[:k], start=1))
+    best = sorted(grades.values(), reverse=True)[:k]
+    ideal = sum(grade / math.log2(rank + 1) for rank, grade in enumerate(best, start=1))
+    return gain / ideal if ideal else 0.0
+
+
+def recall(ranked: Sequence[int], grades: Mapping[int, int], *, k: int) -> float:
+    """recall@k: the share of the relevant documents within the first ``k``; 0 where there are none."""
+    return len(grades.keys() & set(ranked[:k])) / len(grades) if grades else 0.0
 
 
 def retrieval_metrics(ranks: Sequence[int | None]) -> dict[str, float]:

@@ -54,7 +54,7 @@ class ReaderGenerator:
 
     def generate(self, question: str, hits: Sequence[Hit]) -> Generation:
         """Read all hits at once; ranges in passages become ranges in documents."""
-        reading = self._reader.read(question, _passages(hits), mode=self._mode)
+        reading = self._reader.read(question, reader_passages(hits), mode=self._mode)
         citations = tuple(cite(hits[r.passage], r.start, r.end) for r in reading.ranges)
         copied = [
             AnswerSpan(
@@ -77,7 +77,7 @@ class ReaderGenerator:
 
     def explain(self, question: str, hits: Sequence[Hit]) -> Explanation:
         """Answer once more, and tell where each token of the answer comes from."""
-        reading = self._reader.read(question, _passages(hits), mode=self._mode, explain=True)
+        reading = self._reader.read(question, reader_passages(hits), mode=self._mode, explain=True)
         found = reading.explanation or ReaderExplanation(tokens=(), heat=())
         weights = [token.passage_weights for token in found.tokens]
         return Explanation(
@@ -98,7 +98,8 @@ class ReaderGenerator:
         )
 
 
-def _passages(hits: Sequence[Hit]) -> list[ReaderPassage]:
+def reader_passages(hits: Sequence[Hit]) -> list[ReaderPassage]:
+    """Hits as the reader takes them."""
     return [
         ReaderPassage(context=context_line(hit.title, hit.headings), text=hit.text, search_score=hit.scores.fused)
         for hit in hits

@@ -25,7 +25,7 @@ from rag.index.passage_documents import PassageDocuments
 from rag.index.recall import measure_recall
 from rag.index.snapshots import SnapshotFolder, check_snapshot, link_folder
 from rag.index.vectors import VectorIndex, VectorIndexKind, VectorStats
-from rag.records import HitScores, SearchMode
+from rag.records import Fusion, HitScores, SearchMode
 from rag.store.database import Database
 from rag.store.index_changes import changes_after, last_change_id
 from rag.store.passages import EmbeddingBatch, embeddings_of, iter_embeddings
@@ -179,22 +179,23 @@ class CollectionIndex:
         vector: NDArray[np.float16],
         *,
         mode: SearchMode,
-        num_candidates: int,
+        candidates: int,
         keyword_weight: float,
+        fusion: Fusion = "convex",
         allowed: AllowedIds | None = None,
     ) -> list[tuple[int, HitScores]]:
         """Passage ids with their scores, best first. In a single-leg mode ``fused`` orders as that leg does."""
         with self._lock:
             keyword = vectors = []
             if mode != "vector":
-                keyword = self._keyword.search(query, limit=num_candidates, allowed=allowed)
+                keyword = self._keyword.search(query, limit=candidates, allowed=allowed)
             if mode != "keyword":
-                vectors = self._vectors.search(vector, limit=num_candidates, allowed=allowed)
+                vectors = self._vectors.search(vector, limit=candidates, allowed=allowed)
             near = {passage_id for passage_id, _ in vectors}
             missing = [passage_id for passage_id, _ in keyword if passage_id not in near] if mode == "hybrid" else []
             cosines = self._vectors.cosines(vector, missing)
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
-        return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines)
+        return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines, fusion=fusion)
 
     def allowed(self, document_ids: NDArray[np.int64]) -> AllowedIds:
         """The passages of these documents, as far as they are in the index."""

@@ -76,9 +76,13 @@ def read_pairs(
     batch = tokenizer.batch(pairs)
     encoded = model.encode(batch)
     memory = model.remember(encoded, batch, torch.arange(len(pairs))[None])
+    return ReadPairs(pairs, texts, behind_best(search_scores), batch, encoded, memory)
+
+
+def behind_best(search_scores: Sequence[float | None]) -> list[float]:
+    """How far each score lies behind the best one: 0 for that, below 0 for the others, 0 where there is none."""
     best = max((score for score in search_scores if score is not None), default=0.0)
-    behind = [0.0 if score is None else score - best for score in search_scores]
-    return ReadPairs(pairs, texts, behind, batch, encoded, memory)
+    return [0.0 if score is None else score - best for score in search_scores]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,16 @@ from torch import nn
 from rag.reader.checkpoint import ReaderConfig, load_reader
 from rag.reader.choosing import ScoringWeights, choose
 from rag.reader.confidence import probabilities_of, relevance_of
-from rag.reader.decode import ReadPairs, Span, WrittenToken, find_candidates, read_pairs, runs, write_answer
+from rag.reader.decode import (
+    ReadPairs,
+    Span,
+    WrittenToken,
+    behind_best,
+    find_candidates,
+    read_pairs,
+    runs,
+    write_answer,
+)
 from rag.reader.explanation import ReaderExplanation, tokens_of
 from rag.reader.explanation import explain as explain_tokens
 from rag.reader.input_format import ReaderTokenizer
@@ -115,14 +125,29 @@ class Reader:
         """Tokens of each text as this model counts them."""
         return self._tokenizer.count_tokens(texts)
 
+    def relevance(self, question: str, passages: Sequence[ReaderPassage]) -> tuple[float, ...]:
+        """The probability of each passage holding an answer, 0 to 1, as ``read`` gives it, without answering."""
+        if not passages:
+            return ()
+        with self._inference():
+            pairs = self._tokenizer.pairs(question, [(p.context, p.text) for p in passages])
+            logits = self._model.encode(self._tokenizer.batch(pairs)).relevance_P.tolist()
+        behind = behind_best([p.search_score for p in passages])
+        return tuple(relevance_of(logits, behind, self.config.relevance))
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        enabled = self._dtype is torch.bfloat16
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            yield
+
     def read(
         self, question: str, passages: Sequence[ReaderPassage], *, mode: ReaderMode = "combined", explain: bool = False
     ) -> Reading:
         """Read all passages at once and answer; ``explain`` also tells where each token of the answer comes from."""
         if not passages:
             return Reading(answer="", ranges=(), answerability=0.0, confidence=0.0, relevance=())
-        enabled = self._dtype is torch.bfloat16
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+        with self._inference():
             pairs = self._tokenizer.pairs(question, [(p.context, p.text) for p in passages])
             texts, search_scores = [p.text for p in passages], [p.search_score for p in passages]
             read = read_pairs(self._model, self._tokenizer, pairs, texts, search_scores)

@@ -15,7 +15,7 @@ from rag.store.access import answers_open_to, asker_of, put_asker
 from rag.store.datasets import dataset_held
 from rag.store.document_values import checked_origin
 
-TIMINGS = ("embed", "retrieve", "read", "score", "total")
+TIMINGS = ("embed", "retrieve", "rerank", "read", "score", "total")
 """The stages whose milliseconds are logged, in columns of that name with ``_ms``."""
 _TRACE = "trace"
 """The key among the settings under which the log keeps what is known of the answer's characters."""
@@ -233,6 +233,8 @@ def _passage_values(answer_id: int, rank: int, hit: Hit) -> dict[str, Any]:
         "vector_score": hit.scores.vector,
         "fused_score": hit.scores.fused,
         "relevance_score": hit.scores.relevance,
+        "keyword_rank": hit.scores.keyword_rank,
+        "vector_rank": hit.scores.vector_rank,
         "near_duplicate_of": hit.near_duplicate_of,
         "also_in": [asdict(other) for other in hit.also_in],
     }
@@ -301,6 +303,8 @@ def _passages(session: Session, answer_id: int) -> tuple[Hit, ...]:
                 vector=row.vector_score,
                 fused=row.fused_score,
                 relevance=row.relevance_score,
+                keyword_rank=row.keyword_rank,
+                vector_rank=row.vector_rank,
             ),
             near_duplicate_of=row.near_duplicate_of,
             also_in=tuple(DocumentReference(**{"origin": None, **other}) for other in row.also_in),

@@ -227,6 +227,7 @@ class Answer(Base):
     settings: Mapped[dict[str, Any]]
     embed_ms: Mapped[float | None]
     retrieve_ms: Mapped[float | None]
+    rerank_ms: Mapped[float | None]
     read_ms: Mapped[float | None]
     score_ms: Mapped[float | None]
     total_ms: Mapped[float | None]
@@ -276,6 +277,8 @@ class AnswerPassage(Base):
     vector_score: Mapped[float | None]
     fused_score: Mapped[float | None]
     relevance_score: Mapped[float | None]
+    keyword_rank: Mapped[int | None]
+    vector_rank: Mapped[int | None]
     near_duplicate_of: Mapped[int | None]
     also_in: Mapped[list[dict[str, Any]]]
 

@@ -7,7 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from rag.api.dataset_schemas import DatasetDifferenceResponse, DatasetRequest, DatasetResponse
-from rag.api.schemas import FeedbackRequest, QuestionRequest, Request, Response, SearchRequest
+from rag.api.schemas import FeedbackRequest, Request, Response
+from rag.api.search_schemas import QuestionRequest, SearchRequest
 
 
 @pytest.fixture

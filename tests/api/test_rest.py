@@ -55,7 +55,9 @@ def test_upload_ask_check_rate_and_review(client: TestClient) -> None:
         f"/v1/documents/{citation['document_id']}", params={"version": citation["document_version"]}
     ).json()
     assert document["text"][citation["start"] : citation["end"]] == citation["quote"] == "Amara Diallo"
-    assert set(answer["passages"][0]["scores"]) == {"keyword", "vector", "fused", "relevance"}
+    scores = answer["passages"][0]["scores"]
+    assert set(scores) == {"keyword", "vector", "fused", "relevance", "keyword_rank", "vector_rank"}
+    assert (scores["keyword_rank"], scores["vector_rank"]) == (1, 1)
 
     rated = client.post(f"/v1/answers/{answer['id']}/feedback", json={"rating": -1, "comment": "who?"})
     assert rated.status_code == 201
@@ -235,3 +237,34 @@ def test_own_pages_name_no_other_host() -> None:
         words = path.read_text()
         assert "https://" not in words
         assert "innerHTML" not in words
+
+
+def test_a_request_says_how_to_search(local: TestClient) -> None:
+    _upload(local)
+    _upload(local, "The company was founded in Lisbon.", "history.txt")
+    how = {"fusion": "rrf", "weights": {"keyword": 3, "vector": 1}, "candidates": 5, "rerank": True}
+    hits = local.post("/v1/search", json={"query": "support rota", **how}).json()["hits"]
+    assert hits[0]["scores"]["fused"] == pytest.approx(1.0)
+    assert hits[1]["scores"]["fused"] == pytest.approx(0.25 * 6 / 7)  # second in the vector leg alone
+    assert hits[0]["scores"]["relevance"] > hits[1]["scores"]["relevance"]
+    answer = local.post("/v1/answers", json={"question": "Who keeps the support rota?", **how}).json()
+    settings = local.get(f"/v1/answers/{answer['id']}").json()["settings"]
+    asked = {"fusion": "rrf", "keyword_weight": 0.75, "candidates": 5, "rerank": True, "mode": "hybrid"}
+    assert {name: settings[name] for name in asked} == asked
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"fusion": "max"}, "fusion"),
+        ({"weights": {"keyword": 0, "vector": 0}}, "above 0"),
+        ({"weights": {"keyword": -1, "vector": 1}}, "weights.keyword"),
+        ({"weights": {"keyword": 1}}, "weights.vector"),
+        ({"candidates": 0}, "at least 1"),
+        ({"candidates": 5_000}, "max_candidates"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_a_problem(local: TestClient, how: dict[str, object], words: str) -> None:
+    _upload(local)
+    _is_problem(local.post("/v1/search", json={"query": "rota", **how}), 422, words)
+    _is_problem(local.post("/v1/answers", json={"question": "rota?", **how}), 422, words)

@@ -9,7 +9,7 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput
 from rag.evaluate.abstention import evaluate_abstention
-from rag.evaluate.corpus import Corpus, build_corpus
+from rag.evaluate.corpus import Corpus, build_corpus, judged_questions
 from rag.evaluate.metrics import gold_rank, mean_reciprocal_rank, share_within
 from rag.evaluate.qa import QaEvaluation, QaOptions
 from rag.evaluate.retrieval import evaluate_retrieval
@@ -154,10 +154,12 @@ def test_file_without_questions_is_refused(service: Rag, tmp_path: Path) -> None
 
 def test_retrieval_is_measured_for_each_mode(service: Rag, path: Path) -> None:
     corpus = _corpus(service, path)
-    asked = corpus.squad.questions[:2]
-    metrics = evaluate_retrieval(service.retriever, corpus, asked, on_question=lambda _: None)
-    assert set(metrics) == {"hybrid", "keyword", "vector"}
-    assert metrics["hybrid"]["hit_at_1"] == 1.0
+    queries = judged_questions(corpus, corpus.squad.questions[:2])
+    done: list[int] = []
+    metrics = evaluate_retrieval(service.retriever, corpus.collection.name, queries, on_query=done.append)
+    assert set(metrics) == {"hybrid", "keyword", "vector", "reranked"}
+    assert metrics["hybrid"]["hit_at_1"] == metrics["reranked"]["ndcg_at_10"] == 1.0
+    assert done == list(range(1, 9))
 
 
 def test_ranks_become_shares() -> None:

@@ -74,7 +74,7 @@ class Corpus:
 
     def found(self, index: CollectionIndex, text: str) -> list[int]:
         index.refresh()
-        hits = index.search(text, self.vector(text), mode="hybrid", num_candidates=10, keyword_weight=0.5)
+        hits = index.search(text, self.vector(text), mode="hybrid", candidates=10, keyword_weight=0.5)
         return [passage_id for passage_id, _ in hits]
 
 

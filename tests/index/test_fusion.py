@@ -17,6 +17,17 @@ def test_weights_join_scaled_scores() -> None:
     assert (scores[3].keyword, scores[1].vector) == (None, 0.1)
 
 
+def test_ranks_are_fused_by_their_reciprocals() -> None:
+    fused = fuse([(1, 8.0), (2, 4.0)], [(2, 0.9), (3, 0.5)], keyword_weight=0.4, cosines={1: 0.1}, fusion="rrf")
+    assert [passage_id for passage_id, _ in fused] == [2, 3, 1]
+    scores = dict(fused)
+    assert scores[2].fused == pytest.approx(0.4 * 6 / 7 + 0.6)
+    assert scores[3].fused == pytest.approx(0.6 * 6 / 7)
+    assert scores[1].fused == pytest.approx(0.4)  # its cosine gives it no rank
+    assert (scores[2].keyword_rank, scores[2].vector_rank) == (2, 1)
+    assert (scores[1].keyword_rank, scores[1].vector_rank) == (1, None)
+
+
 def test_one_leg_alone_keeps_its_order() -> None:
     assert [i for i, _ in fuse([(5, 3.0), (1, 2.0)], [], keyword_weight=1.0, cosines={})] == [5, 1]
     assert [i for i, _ in fuse([], [(5, 0.3), (1, -0.2)], keyword_weight=0.0, cosines={})] == [5, 1]

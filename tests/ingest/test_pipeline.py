@@ -17,6 +17,7 @@ from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, UnreadableDocument
 from rag.ingest.labels import Labels
 from rag.ingest.report import IngestionReport
+from rag.records import SearchOptions
 from rag.store.collections import get_collection
 from rag.store.documents import get_document, list_documents
 from rag.store.runs import get_run, list_failures
@@ -285,8 +286,8 @@ def test_killed_run_is_finished_by_the_same_command(sqlite_url: str, local: Rag,
     assert 0 < before < 150
     report = local.ingest(folder)
     assert (report.num_unchanged, report.num_added) == (before, 150 - before)
-    assert _words(local, "topic149", mode="keyword", top_k=1) == ["149.txt"]
-    assert _words(local, "topic0", mode="keyword", top_k=1) == ["000.txt"]
+    assert _words(local, "topic149", options=SearchOptions(mode="keyword"), top_k=1) == ["149.txt"]
+    assert _words(local, "topic0", options=SearchOptions(mode="keyword"), top_k=1) == ["000.txt"]
 
 
 def _num_documents(service: Rag) -> int:

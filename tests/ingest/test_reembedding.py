@@ -15,6 +15,7 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound
 from rag.index.embedder import CARRIED_MODEL
+from rag.records import SearchOptions
 from rag.store.collections import get_collection
 from rag.store.embedding_generations import Generation, drop_generation, list_generations
 
@@ -60,10 +61,10 @@ def _model(service: Rag) -> str:
 
 
 def test_new_generation_takes_the_place_of_the_old_one_at_once(service: Rag, tiny_embedding_model: str) -> None:
-    before = service.search("Where does the cat live?", mode="vector", top_k=3)
+    before = service.search("Where does the cat live?", options=SearchOptions(mode="vector"), top_k=3)
     done = service.reembed(tiny_embedding_model)
     assert (done.num_embedded, done.previous_model, done.previous_kept) == (3, CARRIED_MODEL, True)
-    after = service.search("Where does the cat live?", mode="vector", top_k=3)
+    after = service.search("Where does the cat live?", options=SearchOptions(mode="vector"), top_k=3)
     assert {hit.passage_id for hit in after} == {hit.passage_id for hit in before}
     assert [hit.scores.vector for hit in after] != [hit.scores.vector for hit in before]
     assert [(g.embedding_model, g.status, g.num_embedded) for g in _generations(service)] == [
@@ -91,7 +92,9 @@ def test_kept_generation_is_filled_up_when_it_is_wanted_again(
     done = service.reembed(CARRIED_MODEL)
     assert done.num_embedded == 1
     assert _model(service) == CARRIED_MODEL
-    assert "fox" in service.search("Where is the home of the fox?", mode="vector", top_k=1)[0].text
+    assert (
+        "fox" in service.search("Where is the home of the fox?", options=SearchOptions(mode="vector"), top_k=1)[0].text
+    )
 
 
 def test_passages_that_come_while_it_is_embedded_are_not_lost(
@@ -104,7 +107,9 @@ def test_passages_that_come_while_it_is_embedded_are_not_lost(
             service.ingest(folder, prune=True)
 
     service.reembed(tiny_embedding_model, on_progress=ingest_more)
-    words = " ".join(hit.text for hit in service.search("fox cat dog owl", mode="vector", top_k=9))
+    words = " ".join(
+        hit.text for hit in service.search("fox cat dog owl", options=SearchOptions(mode="vector"), top_k=9)
+    )
     assert "fox" in words
     assert "cat" not in words
     assert len(service.indexes.get(service.collection("default"))) == 3
@@ -133,9 +138,9 @@ def test_another_process_searches_by_the_new_model_without_a_restart(
     service: Rag, tiny_embedding_model: str, database_url: str, tmp_path: Path
 ) -> None:
     with Rag(Settings(database_url=database_url, data_dir=tmp_path / "other")) as other:
-        before = other.search("cat", mode="vector", top_k=1)
+        before = other.search("cat", options=SearchOptions(mode="vector"), top_k=1)
         service.reembed(tiny_embedding_model, keep_previous=False)
-        after = other.search("cat", mode="vector", top_k=1)
+        after = other.search("cat", options=SearchOptions(mode="vector"), top_k=1)
     assert after[0].scores.vector != before[0].scores.vector
 
 

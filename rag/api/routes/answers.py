@@ -14,8 +14,8 @@ from rag.api.schemas import (
     FeedbackRequest,
     FeedbackResponse,
     LoggedAnswerResponse,
-    QuestionRequest,
 )
+from rag.api.search_schemas import QuestionRequest
 from rag.api.service import Service
 from rag.store.answer_review import list_answers
 from rag.store.answers import add_feedback, get_answer
@@ -30,7 +30,12 @@ def ask(asked: QuestionRequest, service: Service, caller: From) -> AnswerRespons
     Where the documents do not hold the answer, `abstained` is true and `passages` are the closest that there are.
     """
     answer = service.ask(
-        asked.question, collection=asked.collection, top_k=asked.top_k, filters=asked.filters, caller=caller
+        asked.question,
+        collection=asked.collection,
+        top_k=asked.top_k,
+        filters=asked.filters,
+        search=asked.options(),
+        caller=caller,
     )
     return AnswerResponse.from_record(answer)
 

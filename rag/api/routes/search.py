@@ -4,7 +4,8 @@ from fastapi import APIRouter
 
 from rag.api.callers import From
 from rag.api.problems import problems
-from rag.api.schemas import HitResponse, SearchRequest, SearchResponse
+from rag.api.schemas import HitResponse, SearchResponse
+from rag.api.search_schemas import SearchRequest
 from rag.api.service import Service
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
@@ -16,7 +17,7 @@ def search(wanted: SearchRequest, service: Service, caller: From) -> SearchRespo
     hits = service.search(
         wanted.query,
         collection=wanted.collection,
-        mode=wanted.mode,
+        options=wanted.options(wanted.mode),
         top_k=wanted.top_k,
         filters=wanted.filters,
         caller=caller,
