@@ -29,6 +29,8 @@ from rag.store.passages import (
 )
 from rag.text.clean import normalized_sha256
 
+RELEVANCE_WEIGHT = 1.0
+"""What the reader's relevance counts beside the fused score where hits are reranked; both lie between 0 and 1."""
 AS_SET = SearchOptions()
 """Everything as the settings have it."""
 
@@ -154,11 +156,14 @@ class Retriever:
         )
 
     def _rerank(self, question: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
-        """The first hits in the order of their relevance, then the rest."""
+        """The first hits by their fused score and their relevance together, then the rest.
+
+        A reader trained on questions is unsure of claims and key words; what the search knows of them stays.
+        """
         num = self._defaults.num_reranked
         judged = zip(hits[:num], self._reranker(question, hits[:num]), strict=True)
         first = [replace(hit, scores=replace(hit.scores, relevance=relevance)) for hit, relevance in judged]
-        return (*sorted(first, key=lambda hit: -(hit.scores.relevance or 0.0)), *hits[num:])
+        return (*sorted(first, key=lambda hit: -_fused_and_relevant(hit.scores)), *hits[num:])
 
     def _filled(self, options: SearchOptions) -> _Wanted:
         """The options with the defaults in their gaps. Raises InvalidInput or LimitExceeded: one is out of range."""
@@ -196,7 +201,7 @@ class Retriever:
         started = time.perf_counter()
         vector = self._embedders.get(found.embedding_model).embed([question])[0]
         return SearchResult(
-            hits=tuple(_hit(row, HitScores()) for row in rows.values()),
+            hits=tuple(hit_of(row, HitScores()) for row in rows.values()),
             collection=found,
             change_id=self._indexes.get(found).refresh(),
             vector=vector,
@@ -247,13 +252,18 @@ class Retriever:
                 rows = load_hits(session, [passage_id for passage_id, _ in part], caller=caller)
                 for passage_id, scores in part:
                     if passage_id in rows:
-                        folded.put(_hit(rows[passage_id], scores), full=len(folded.hits) >= top_k)
+                        folded.put(hit_of(rows[passage_id], scores), full=len(folded.hits) >= top_k)
                 if len(folded.hits) >= top_k:
                     break
         return tuple(folded.hits)
 
 
-def _hit(row: PassageRow, scores: HitScores) -> Hit:
+def _fused_and_relevant(scores: HitScores) -> float:
+    return (scores.fused or 0.0) + RELEVANCE_WEIGHT * (scores.relevance or 0.0)
+
+
+def hit_of(row: PassageRow, scores: HitScores) -> Hit:
+    """A passage as a hit."""
     return Hit(
         passage_id=row.passage_id,
         document_id=row.document_id,

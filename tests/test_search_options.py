@@ -32,10 +32,10 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Rag]:
 
 
 class _LastFirst:
-    """A reader that likes each passage better than the one before."""
+    """A reader that likes each passage much better than the one before."""
 
     def relevance(self, _question: str, passages: Sequence[ReaderPassage]) -> list[float]:
-        return [number / 10 for number in range(len(passages))]
+        return [2.0 * number for number in range(len(passages))]
 
 
 def _names(hits: Sequence[Hit]) -> list[str]:
@@ -75,12 +75,12 @@ def test_fewer_candidates_are_found(service: Rag) -> None:
     assert len(service.search(QUESTION, options=options, top_k=2)) == 2
 
 
-def test_the_reader_orders_hits_by_relevance(service: Rag) -> None:
+def test_the_reader_orders_hits_anew(service: Rag) -> None:
     hits = service.search(QUESTION, options=SearchOptions(rerank=True))
-    relevance = [hit.scores.relevance for hit in hits]
-    assert relevance == sorted(relevance, key=lambda value: -(value or 0))
+    values = [(hit.scores.fused or 0) + (hit.scores.relevance or 0) for hit in hits]
+    assert values == sorted(values, reverse=True)
     assert _names(hits)[0] == "rota.md"
-    assert None not in relevance
+    assert all(hit.scores.relevance is not None for hit in hits)
 
 
 @pytest.mark.usefixtures("service")

@@ -1,5 +1,6 @@
 """``rag evaluate``: questions with known answers, asked through the main path."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,7 +89,9 @@ def retrieval(
     from rag.assemble import Rag
     from rag.evaluate.retrieval import ARMS, evaluate_retrieval
 
-    with Rag(settings_of(context)) as service:
+    # The limit is there for requests; a collection's queries are what they are.
+    settings = settings_of(context).model_copy(update={"max_question_chars": sys.maxsize})
+    with Rag(settings) as service:
         collection, queries = _judged(service, file, split=split, limit=limit, seed=seed)
         with Counter("searches", total=len(ARMS) * len(queries)) as counter:
             metrics = evaluate_retrieval(service.retriever, collection, queries, on_query=counter.show)
