@@ -221,8 +221,32 @@ def test_evaluation_prints_the_promised_figures(rag: Command, tmp_path: Path) ->
     figures = rag.json("evaluate", "qa", str(path), "--no-abstain")
     assert (figures["exact_match"], figures["hit_at_1"], figures["citations_verified"]) == (1.0, 1.0, 1.0)
     assert "exact_match" in rag("evaluate", "qa", str(path), "--gold-passage")
-    assert set(rag.json("evaluate", "retrieval", str(path), "--limit", "1")) == {"hybrid", "keyword", "vector"}
+    ways = {"hybrid", "keyword", "vector", "reranked"}
+    assert set(rag.json("evaluate", "retrieval", str(path), "--limit", "1")) == ways
     assert "mrr_at_10" in rag("evaluate", "retrieval", str(path))
+
+
+def test_folder_in_the_layout_of_beir_is_evaluated(rag: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "a", "title": "Rota", "text": "The rota is kept by Amara Diallo."}\n')
+    query = "Who keeps the rota? " * 200  # longer than a request may be
+    (folder / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": query}) + "\n")
+    (folder / "qrels" / "dev.tsv").write_text("q\ta\t1\n")
+    figures = rag.json("evaluate", "retrieval", str(folder), "--split", "dev")
+    assert {way: figures[way]["ndcg_at_10"] for way in figures} == dict.fromkeys(figures, 1.0)
+
+
+def test_search_is_told_how_and_says_why(rag: Command, folder: Path) -> None:
+    rag("db", "upgrade")
+    rag("ingest", str(folder), status=3)
+    how = ("--fusion", "rrf", "--keyword-weight", "1", "--candidates", "5", "--rerank")
+    hit = rag.json("search", "support rota", *how)["hits"][0]
+    assert (hit["scores"]["fused"], hit["scores"]["keyword_rank"]) == (1.0, 1)
+    assert hit["scores"]["relevance"] is not None
+    assert "(#1)" in rag("search", "support rota", "--no-rerank")
+    answer = rag.json("ask", "Who keeps the support rota?", *how)
+    assert rag.json("answers", "show", str(answer["id"]))["settings"]["fusion"] == "rrf"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +257,7 @@ def test_evaluation_prints_the_promised_figures(rag: Command, tmp_path: Path) ->
         (["ask", "Who?", "--collection", "nope"], "no collection"),
         (["ask", "Who?", "--filter", "team"], "name=value"),
         (["search", "x", "--mode", "magic"], "hybrid, keyword or vector"),
+        (["search", "x", "--fusion", "magic"], "convex or rrf"),
         (["ingest", "nowhere"], "no file or folder"),
         (["ingest", ".", "--origin", "made-up"], "real or synthetic"),
         (["ingest", ".", "--tag", "=x"], "name=value"),
