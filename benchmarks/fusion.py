@@ -18,7 +18,7 @@ import numpy as np
 
 from rag.assemble import Rag
 from rag.config import Settings
-from rag.evaluate.corpus import JudgedQuery, build_beir_corpus, build_corpus, judged_questions, sample
+from rag.evaluate.corpus import JudgedQuery, build_judged_corpus, sample
 from rag.evaluate.metrics import ndcg
 from rag.generators.reader_generator import reader_passages
 from rag.records import HitScores
@@ -177,18 +177,16 @@ def _mean(queries: Sequence[Asked], variant: Variant) -> float:
 
 
 def _ask(service: Rag, path: Path, arguments: argparse.Namespace) -> list[Asked]:
-    collection, queries = _load(service, path, arguments.split)
+    collection, queries = build_judged_corpus(
+        path,
+        split=arguments.split,
+        ingester=service.ingester,
+        database=service.database,
+        on_progress=lambda _: None,
+    )
     service.save_index(collection.name)
     queries = sample([query for query in queries if query.grades], limit=arguments.limit, seed=0)
     return [_ask_one(service, collection, query, num_read=arguments.reranked) for query in queries]
-
-
-def _load(service: Rag, path: Path, split: str) -> tuple[Collection, Sequence[JudgedQuery]]:
-    parts = {"ingester": service.ingester, "database": service.database, "on_progress": lambda _: None}
-    if path.is_dir():
-        return build_beir_corpus(path, split=split, **parts)  # type: ignore[arg-type]
-    corpus = build_corpus(path, **parts)  # type: ignore[arg-type]
-    return corpus.collection, judged_questions(corpus, corpus.squad.questions)
 
 
 def _ask_one(service: Rag, collection: Collection, query: JudgedQuery, *, num_read: int) -> Asked:

@@ -147,14 +147,10 @@ def _judged(
     service: "Rag", path: Path, *, split: str, limit: int | None, seed: int
 ) -> "tuple[str, Sequence[JudgedQuery]]":
     """The collection of a file or folder, and a sample of its queries."""
-    from rag.evaluate.corpus import build_beir_corpus, judged_questions, sample, sample_questions
+    from rag.evaluate.corpus import build_judged_corpus, sample
 
-    if not path.is_dir():
-        corpus = _corpus(service, path)
-        questions = sample_questions(corpus.squad, limit=limit, seed=seed)
-        return corpus.collection.name, judged_questions(corpus, questions)
     with Counter("passages") as counter:
-        collection, queries = build_beir_corpus(
+        collection, queries = build_judged_corpus(
             path,
             split=split,
             ingester=service.ingester,

@@ -106,6 +106,20 @@ def build_beir_corpus(
     ]
 
 
+def build_judged_corpus(
+    path: Path, *, split: str, ingester: Ingester, database: Database, on_progress: OnProgress
+) -> tuple[Collection, list[JudgedQuery]]:
+    """The same of either: a folder in BEIR's layout, or a file in SQuAD format, which has no splits.
+
+    Raises:
+        InvalidInput: it is neither, or holds no questions.
+    """
+    if path.is_dir():
+        return build_beir_corpus(path, split=split, ingester=ingester, database=database, on_progress=on_progress)
+    corpus = build_corpus(path, ingester=ingester, database=database, on_progress=on_progress)
+    return corpus.collection, judged_questions(corpus, sample_questions(corpus.squad, limit=None, seed=0))
+
+
 def _store(
     documents: Sequence[tuple[str, str]],
     *,

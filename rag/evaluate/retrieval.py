@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rag.evaluate.corpus import JudgedQuery
 from rag.evaluate.metrics import latency_ms, ndcg, recall, retrieval_metrics
+from rag.evaluate.qa import NUM_RANKED
 from rag.records import Hit, SearchOptions
 from rag.retriever import Retriever
 
 NUM_PASSAGES = 50
 """Passages asked for: several may be of one document, and it is documents that are ranked."""
-NUM_RANKED = 10
 ARMS: Mapping[str, SearchOptions] = {
     "keyword": SearchOptions(mode="keyword", rerank=False),
     "vector": SearchOptions(mode="vector", rerank=False),
