@@ -190,7 +190,7 @@ def _ask(service: Rag, path: Path, arguments: argparse.Namespace) -> list[Asked]
 
 
 def _ask_one(service: Rag, collection: Collection, query: JudgedQuery, *, num_read: int) -> Asked:
-    vector_of_query = service.embedders.get(collection.embedding_model).embed([query.text])[0]
+    vector_of_query = service.embedders.get(collection.embedding_model).embed_query(query.text)
     ranked = service.indexes.get(collection).search(
         query.text,
         vector_of_query,

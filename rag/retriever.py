@@ -127,7 +127,7 @@ class Retriever:
             found = get_collection(session, collection)
         index = self._indexes.get(found)
         started = time.perf_counter()
-        vector = self._embedders.get(found.embedding_model).embed([question])[0]
+        vector = self._embedders.get(found.embedding_model).embed_query(question)
         embedded = time.perf_counter()
         change_id = index.refresh()
         allowed = self._allowed(index, found, filters or {}, caller)
@@ -199,7 +199,7 @@ class Retriever:
             found = get_collection(session, collection)
             rows = load_hits(session, passage_ids_of_document(session, document_id))
         started = time.perf_counter()
-        vector = self._embedders.get(found.embedding_model).embed([question])[0]
+        vector = self._embedders.get(found.embedding_model).embed_query(question)
         return SearchResult(
             hits=tuple(hit_of(row, HitScores()) for row in rows.values()),
             collection=found,

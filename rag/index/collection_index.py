@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,15 @@ from numpy.typing import NDArray
 from rag.errors import IndexDamaged
 from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
-from rag.index.keyword import KeywordEntry, KeywordIndex
-from rag.index.passage_documents import PassageDocuments
+from rag.index.index_contents import IndexContents
+from rag.index.read_write_lock import ReadWriteLock
 from rag.index.recall import measure_recall
-from rag.index.snapshots import SnapshotFolder, check_snapshot, link_folder
-from rag.index.vectors import VectorIndex, VectorIndexKind, VectorStats
+from rag.index.snapshots import SnapshotFolder
+from rag.index.vectors import GRAPH_FROM, VectorIndexKind, VectorStats
 from rag.records import Fusion, HitScores, SearchMode
 from rag.store.database import Database
 from rag.store.index_changes import changes_after, last_change_id
-from rag.store.passages import EmbeddingBatch, embeddings_of, iter_embeddings
-from rag.text.context import context_line
+from rag.store.passages import embeddings_of, iter_embeddings
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +35,18 @@ REPLAY_BATCH = 2_000
 REBUILD_BATCH = 10_000
 LINK_BATCH = 1_000
 """Vectors that are linked while searches wait: half a second to a second."""
+ADOPT_FROM = GRAPH_FROM
+"""Vectors to scan from which a process looks for a snapshot of one that has linked them."""
 SNAPSHOT_AFTER = 5_000
 """Changes that a reading process replays before it writes a snapshot itself, to spare the next one."""
 
 
 class CollectionIndex:
-    """Vector and keyword index of one collection in one process. Safe to share between threads."""
+    """Vector and keyword index of one collection in one process. Safe to share between threads.
+
+    Searches go on side by side. Whoever changes the contents, replaces them or saves them holds ``_updating``; searches
+    wait only while what they look into is touched, under ``_touching``.
+    """
 
     def __init__(
         self,
@@ -59,19 +63,24 @@ class CollectionIndex:
         self._embedding_model, self._dimension = embedding_model, dimension
         self._vector_index: VectorIndexKind = vector_index
         self._snapshots = SnapshotFolder(folder)
-        self._lock = threading.RLock()
+        self._updating = threading.RLock()
+        self._touching = ReadWriteLock()
         self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
-        self._change_id = self._saved_change_id = -1
-        self._open()
+        self._snapshot_id = -1
+        """The change up to which the last snapshot goes that was opened, written or looked at here."""
+        self._restructured = False
+        """Whether the contents are laid out otherwise than in that snapshot."""
+        self._contents = self._newest_snapshot() or self._rebuilt()
+        self._catch_up()
 
     @property
     def change_id(self) -> int:
         """The last index change that is in."""
-        return self._change_id
+        return self._contents.change_id
 
     def __len__(self) -> int:
-        with self._lock:
-            return len(self._vectors)
+        with self._touching.read():
+            return len(self._contents)
 
     @property
     def embedding_model(self) -> str:
@@ -86,20 +95,22 @@ class CollectionIndex:
     @property
     def vector_stats(self) -> VectorStats:
         """What its vector index is made of now."""
-        with self._lock:
-            return self._vectors.stats
+        with self._touching.read():
+            return self._contents.vectors.stats
 
     def vector_recall(self) -> float:
         """Recall@10 of the vector search against an exact one; see ``rag.index.recall``."""
-        with self._lock:
-            return measure_recall(self._vectors)
+        with self._touching.read():
+            return measure_recall(self._contents.vectors)
 
     def rebuild(self) -> None:
-        """Build both indexes anew from SQL, nothing embedded again, and write a snapshot."""
-        with self._lock:
-            self._rebuild()
-            self.refresh()
-            self._vectors.optimize()
+        """Build both indexes anew from SQL, nothing embedded again, and write a snapshot. Searches go on meanwhile."""
+        with self._updating:
+            rebuilt = self._rebuilt()
+            while self._replay(rebuilt):
+                pass
+            rebuilt.vectors.optimize()
+            self._replace(rebuilt)
             self.save()
 
     def optimize(self) -> None:
@@ -109,11 +120,12 @@ class CollectionIndex:
         """
         more = True
         while more:
-            with self._lock:
-                before = self._vectors.stats
-                more = self._vectors.optimize(max_vectors=LINK_BATCH)
-                if self._vectors.stats != before:
-                    self._saved_change_id = -1
+            with self._updating, self._touching.write():
+                vectors = self._contents.vectors
+                before = vectors.stats
+                more = vectors.optimize(max_vectors=LINK_BATCH)
+                if vectors.stats != before:
+                    self._restructured = True
             if more:
                 time.sleep(0.001)  # a thread that lets go of a lock and takes it at once again gives no other a turn
 
@@ -123,27 +135,39 @@ class CollectionIndex:
 
     def refresh(self) -> int:
         """Replay what was committed since; returns the last change id."""
-        with self._lock:
-            while True:
-                with self._database.read() as session:
-                    changes = changes_after(session, self._collection_id, self._change_id, limit=REPLAY_BATCH)
-                    # The last word on a passage counts: it may have been added and removed within one batch.
-                    final = {change.passage_id: change.operation for change in changes}
-                    added = [passage_id for passage_id, operation in final.items() if operation == "add"]
-                    batch = embeddings_of(session, added, self._embedding_model)
-                if not changes:
-                    return self._change_id
-                there = set(batch.passage_ids.tolist())
-                self._apply(batch, remove=[passage_id for passage_id in final if passage_id not in there])
-                self._change_id = changes[-1].id
+        with self._database.read() as session:
+            if not changes_after(session, self._collection_id, self.change_id, limit=1):
+                return self.change_id
+        with self._updating:
+            while self._replay(self._contents):
+                pass
+            if self._vector_index != "exact" and self._contents.vectors.stats.num_unlinked > ADOPT_FROM:
+                self._adopt_newer_snapshot()
+            return self.change_id
+
+    def _replay(self, contents: IndexContents) -> bool:
+        """Replay a batch of changes; says whether there was any."""
+        with self._database.read() as session:
+            changes = changes_after(session, self._collection_id, contents.change_id, limit=REPLAY_BATCH)
+            # The last word on a passage counts: it may have been added and removed within one batch.
+            final = {change.passage_id: change.operation for change in changes}
+            added = [passage_id for passage_id, operation in final.items() if operation == "add"]
+            batch = embeddings_of(session, added, self._embedding_model)
+        if not changes:
+            return False
+        there = set(batch.passage_ids.tolist())
+        gone = [passage_id for passage_id in final if passage_id not in there]
+        with self._touching.write():
+            contents.apply(batch, remove=gone, change_id=changes[-1].id)
+        return True
 
     def save(self) -> bool:
         """Write a snapshot if anything changed since the last one; says whether it did.
 
         Where it cannot be written, a full disk say, that is logged and nothing is lost: SQL has it all.
         """
-        with self._lock:
-            if self._change_id == self._saved_change_id:
+        with self._updating:  # which keeps everything as it is; searches go on
+            if self.change_id == self._snapshot_id and not self._restructured:
                 return False
             try:
                 self._write_snapshot()
@@ -154,21 +178,19 @@ class CollectionIndex:
                     getattr(error, "strerror", None) or error,
                 )
                 return False
-            self._saved_change_id = self._change_id
+            self._snapshot_id, self._restructured = self.change_id, False
             return True
 
     def _write_snapshot(self) -> None:
         written = self._snapshots.begin()
         try:
-            self._vectors.save(written / "vectors")
-            self._documents.save(written / "documents.npy")
-            link_folder(self._keyword_folder, written / "keyword")
+            self._contents.save(written)
             self._snapshots.commit(
                 written,
                 embedding_model=self._embedding_model,
                 dimension=self._dimension,
-                change_id=self._change_id,
-                num_passages=len(self._vectors),
+                change_id=self.change_id,
+                num_passages=len(self._contents),
             )
         finally:
             shutil.rmtree(written, ignore_errors=True)
@@ -185,85 +207,84 @@ class CollectionIndex:
         allowed: AllowedIds | None = None,
     ) -> list[tuple[int, HitScores]]:
         """Passage ids with their scores, best first. In a single-leg mode ``fused`` orders as that leg does."""
-        with self._lock:
+        with self._touching.read():
+            contents = self._contents
             keyword = vectors = []
             if mode != "vector":
-                keyword = self._keyword.search(query, limit=candidates, allowed=allowed)
+                keyword = contents.keyword.search(query, limit=candidates, allowed=allowed)
             if mode != "keyword":
-                vectors = self._vectors.search(vector, limit=candidates, allowed=allowed)
+                vectors = contents.vectors.search(vector, limit=candidates, allowed=allowed)
             near = {passage_id for passage_id, _ in vectors}
             missing = [passage_id for passage_id, _ in keyword if passage_id not in near] if mode == "hybrid" else []
-            cosines = self._vectors.cosines(vector, missing)
+            cosines = contents.vectors.cosines(vector, missing)
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
         return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines, fusion=fusion)
 
     def allowed(self, document_ids: NDArray[np.int64]) -> AllowedIds:
         """The passages of these documents, as far as they are in the index."""
-        with self._lock:
-            return self._documents.allowed(document_ids)
+        with self._touching.read():
+            return self._contents.documents.allowed(document_ids)
 
-    def _open(self) -> None:
+    def _catch_up(self) -> None:
+        opened = self.change_id
+        while self._replay(self._contents):
+            pass
+        if self._restructured or self.change_id - opened >= SNAPSHOT_AFTER:
+            self.save()
+
+    def _adopt_newer_snapshot(self) -> None:
+        """Go on from a snapshot that another process wrote and linked, as far as this one only appends rows to scan."""
+        newest = self._snapshots.newest()[:1]
+        if newest and int(newest[0].name) > self._snapshot_id:
+            self._snapshot_id = int(newest[0].name)  # looked at once, good or damaged
+            try:
+                contents = self._load(newest[0])
+            except IndexDamaged as error:
+                log.warning("%s Searches go on without it.", error)
+            else:
+                while self._replay(contents):
+                    pass
+                self._replace(contents)
+                self._restructured = False
+
+    def _replace(self, contents: IndexContents) -> None:
+        with self._touching.write():
+            former, self._contents, self._restructured = self._contents, contents, True
+        former.discard()
+
+    def _newest_snapshot(self) -> IndexContents | None:
+        """What the newest good snapshot holds."""
         for snapshot in self._snapshots.newest():
             try:
-                self._load(snapshot)
+                contents = self._load(snapshot)
             except IndexDamaged as error:
                 log.warning("%s Trying an older snapshot, else rebuilding from SQL.", error)
             else:
-                break
-        else:
-            self._rebuild()
-        loaded = self._change_id
-        self.refresh()
-        if self._saved_change_id < 0 or self._change_id - loaded >= SNAPSHOT_AFTER:
-            self.save()
+                self._snapshot_id = contents.change_id
+                return contents
+        return None
 
-    def _load(self, snapshot: Path) -> None:
-        manifest = check_snapshot(snapshot, embedding_model=self._embedding_model, dimension=self._dimension)
+    def _load(self, snapshot: Path) -> IndexContents:
+        contents = IndexContents.load(
+            snapshot,
+            embedding_model=self._embedding_model,
+            dimension=self._dimension,
+            kind=self._vector_index,
+            working=self._working,
+        )
         with self._database.read() as session:
-            if manifest.change_id > last_change_id(session, self._collection_id):
+            if contents.change_id > last_change_id(session, self._collection_id):
                 raise IndexDamaged(f"Snapshot {snapshot} is newer than the database: it belongs to another one.")
-        folder = self._new_keyword_folder()
-        link_folder(snapshot / "keyword", folder)
-        keyword = KeywordIndex(folder)
-        vectors = VectorIndex.load(snapshot / "vectors", self._dimension, kind=self._vector_index)
-        self._documents = PassageDocuments.load(snapshot / "documents.npy")
-        if len(vectors) != manifest.num_passages or len(keyword) != manifest.num_passages:
-            raise IndexDamaged(f"Snapshot {snapshot} does not hold the passages that its manifest counts.")
-        self._keyword, self._vectors, self._keyword_folder = keyword, vectors, folder
-        self._change_id = self._saved_change_id = manifest.change_id
+        return contents
 
-    def _rebuild(self) -> None:
+    def _rebuilt(self) -> IndexContents:
         """Both indexes from SQL, no text embedded again."""
-        self._vectors = VectorIndex(self._dimension, kind=self._vector_index)
-        self._documents = PassageDocuments()
-        self._keyword_folder = self._new_keyword_folder()
-        self._keyword = KeywordIndex(self._keyword_folder)
+        contents = IndexContents.empty(self._dimension, kind=self._vector_index, working=self._working)
         with self._database.read() as session:
             # Read first: what is committed meanwhile is replayed after, and replaying twice does no harm.
             change_id = last_change_id(session, self._collection_id)
             for batch in iter_embeddings(session, self._collection_id, self._embedding_model, batch_size=REBUILD_BATCH):
-                self._apply(batch, remove=[])
-        self._change_id, self._saved_change_id = change_id, -1
-
-    def _apply(self, batch: EmbeddingBatch, *, remove: Sequence[int]) -> None:
-        self._keyword.apply(
-            add=(
-                KeywordEntry(
-                    passage_id=words.passage_id,
-                    context=context_line(words.title, words.headings),
-                    text=words.text,
-                )
-                for words in batch.words
-            ),
-            remove=remove,
-        )
-        removed = np.asarray(remove, dtype=np.int64)
-        self._vectors.remove(removed)
-        self._vectors.add(batch.passage_ids, batch.vectors)
-        self._documents.remove(removed)
-        self._documents.put(
-            batch.passage_ids, np.fromiter((words.document_id for words in batch.words), dtype=np.int64)
-        )
-
-    def _new_keyword_folder(self) -> Path:
-        return Path(tempfile.mkdtemp(dir=self._working))
+                contents.apply(batch, remove=[], change_id=change_id)
+        contents.change_id = change_id
+        self._restructured = True
+        return contents

@@ -1,6 +1,7 @@
 """Embedding of passages and queries with a sentence-transformers model that is on this machine."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils.logging import disable_progress_bar
 
 from rag.errors import InvalidInput
+from rag.index.micro_batches import MicroBatches
 
 CARRIED_MODEL = "all-MiniLM-L6-v2"
 """The model that a package carries, so that nothing is fetched at run time."""
+MAX_QUERIES = 16
+"""Queries embedded together: a batch of twice as many takes twice as long, and they would all wait for it."""
+PADDED_TO = 8
+"""Queries are padded to a multiple of so many tokens; only those of one length share a matrix."""
 
 
 def model_folder(name: str) -> Path:
@@ -33,19 +39,12 @@ class Embedder:
         Raises:
             InvalidInput: there is no such model here.
         """
-        folder = model_folder(name)
-        try:
-            self._model = SentenceTransformer(
-                str(folder) if folder.is_dir() else name,
-                device="cpu",
-                local_files_only=True,
-                model_kwargs={"dtype": dtype},
-            )
-        except (OSError, ValueError) as error:
-            raise InvalidInput(
-                f"No embedding model {name!r} on this machine; set embedding_model to {CARRIED_MODEL!r} "
-                "or to the folder of a sentence-transformers model."
-            ) from error
+        self._model = _load(name, dtype)
+        # A query's batch is made by chance, and bfloat16 may round differently in another.
+        self._query_model = self._model if dtype == torch.float32 else _load(name, torch.float32)
+        self._query_batches: MicroBatches[str, NDArray[np.float16]] = MicroBatches(
+            self._embed_queries, max_batch=MAX_QUERIES
+        )
         self.name = name
         self._batch_size = batch_size
         dimension = self._model.get_embedding_dimension()
@@ -56,15 +55,60 @@ class Embedder:
         """Unit vectors (N, dimension) of ``texts``, in half precision, as they are stored."""
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float16)
-        vectors = self._model.encode(
-            list(texts),
-            batch_size=self._batch_size,
-            show_progress_bar=False,
-            convert_to_numpy=False,
-            convert_to_tensor=True,
-        ).float()
-        unit = torch.nn.functional.normalize(vectors, dim=1)
-        return unit.cpu().numpy().astype(np.float16)
+        return _encode(self._model, texts, batch_size=self._batch_size)
+
+    def embed_query(self, text: str) -> NDArray[np.float16]:
+        """The unit vector (dimension,) of a query. Queries that come at the same time are embedded together.
+
+        It is the same to the bit alone and in company: computed in float32, beside queries of the same padded length.
+        """
+        return self._query_batches(text)
+
+    def _embed_queries(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        ids = self._query_model.tokenizer(list(texts), truncation=True)["input_ids"]
+        places_by_length = defaultdict[int, list[int]](list)
+        for place, tokens in enumerate(ids):
+            places_by_length[-(-len(tokens) // PADDED_TO)].append(place)
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float16)
+        for places in places_by_length.values():
+            vectors[places] = _encode(
+                self._query_model,
+                [texts[place] for place in places],
+                batch_size=MAX_QUERIES,
+                padded_to=PADDED_TO,
+            )
+        return vectors
+
+
+def _encode(
+    model: SentenceTransformer, texts: Sequence[str], *, batch_size: int, padded_to: int | None = None
+) -> NDArray[np.float16]:
+    vectors = model.encode(
+        list(texts),
+        batch_size=batch_size,
+        show_progress_bar=False,
+        convert_to_numpy=False,
+        convert_to_tensor=True,
+        processing_kwargs={"text": {"pad_to_multiple_of": padded_to}},
+    ).float()
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    return unit.cpu().numpy().astype(np.float16)
+
+
+def _load(name: str, dtype: torch.dtype) -> SentenceTransformer:
+    folder = model_folder(name)
+    try:
+        return SentenceTransformer(
+            str(folder) if folder.is_dir() else name,
+            device="cpu",
+            local_files_only=True,
+            model_kwargs={"dtype": dtype},
+        )
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"No embedding model {name!r} on this machine; set embedding_model to {CARRIED_MODEL!r} "
+            "or to the folder of a sentence-transformers model."
+        ) from error
 
 
 def quiet_model_loading() -> None:

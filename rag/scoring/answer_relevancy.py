@@ -24,7 +24,7 @@ class AnswerRelevancy:
         sentences = [s for citation in judged.citations if (s := _sentence_of(citation, judged.hits))]
         if not sentences:
             return None
-        vector = self._embedders.get(judged.embedding_model).embed([" ".join(dict.fromkeys(sentences))])[0]
+        vector = self._embedders.get(judged.embedding_model).embed_query(" ".join(dict.fromkeys(sentences)))
         return max(0.0, min(1.0, float(vector.astype("f4") @ judged.question_vector.astype("f4"))))
 
 

@@ -1,7 +1,9 @@
 """The indexes against SQL: replay, snapshots, damage, rebuilding without embedding again."""
 
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +208,79 @@ def test_graph_is_made_in_slices_by_whoever_adds_and_saved_for_the_others(
     assert corpus.found(reading, "yellow banana")[0] == 4
     assert reading.vector_stats.num_unlinked == 1
     assert corpus.index("exact").vector_stats.kind == "exact"
+
+
+def test_reader_goes_over_to_the_snapshot_of_whoever_linked_what_it_scans(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection_index, "ADOPT_FROM", 3)
+    reading, writing = corpus.index("hnsw"), corpus.index("hnsw")
+    corpus.add("yellow banana")
+    assert corpus.found(reading, "yellow banana")[0] == 4
+    assert reading.vector_stats.num_unlinked == 4
+    writing.refresh()
+    writing.optimize()
+    assert writing.save()
+    corpus.add("orange carrot")
+    corpus.delete(1)
+    assert corpus.found(reading, "orange carrot")[0] == 5
+    assert 1 not in corpus.found(reading, "red apple")
+    assert (reading.vector_stats.kind, reading.vector_stats.num_unlinked) == ("hnsw", 1)
+    assert len(list(reading._working.iterdir())) == 1
+
+
+def test_reader_does_without_a_newer_snapshot_that_is_damaged(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(collection_index, "ADOPT_FROM", 1)
+    reading, writing = corpus.index("hnsw"), corpus.index("hnsw")
+    corpus.add("yellow banana")
+    writing.refresh()
+    assert writing.save()
+    _flip(max((corpus.folder / "index").iterdir()))
+    for text in ("orange carrot", "white radish"):
+        corpus.add(text)
+        assert corpus.found(reading, text)
+    assert caplog.text.count("go on without it") == 1
+    assert len(reading) == 6
+
+
+def test_searches_go_on_side_by_side_while_the_index_is_saved_and_changed(corpus: Corpus) -> None:
+    index = corpus.index()
+    together = threading.Barrier(3)
+    searched = index._contents.keyword.search
+
+    def search(*arguments: object, **options: object) -> object:
+        together.wait(20)  # broken unless three search at once
+        return searched(*arguments, **options)
+
+    index._contents.keyword.search = search  # type: ignore[method-assign]
+    with index._updating, ThreadPoolExecutor(3) as pool:  # as whoever saves a snapshot holds it
+        calls = [pool.submit(corpus.found, index, "green pear") for _ in range(3)]
+        assert [call.result(20)[0] for call in calls] == [2, 2, 2]
+
+
+def test_searches_while_others_add_delete_and_rebuild_find_what_is_there(corpus: Corpus) -> None:
+    index, stop = corpus.index(), threading.Event()
+
+    def keep_searching() -> int:
+        num = 0
+        while not stop.is_set():
+            assert corpus.found(index, "green pear")[0] == 2
+            num += 1
+        return num
+
+    with ThreadPoolExecutor(4) as pool:
+        searching = [pool.submit(keep_searching) for _ in range(3)]
+        try:
+            for number in range(5):
+                added = corpus.add(f"violet number{number}")
+                index.refresh()
+                index.rebuild()
+                corpus.delete(added)
+        finally:
+            stop.set()
+        assert all(call.result(20) for call in searching)
 
 
 def test_rebuilding_makes_the_graph(corpus: Corpus) -> None:

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -38,3 +40,12 @@ def test_dtype_can_be_set() -> None:
     assert choose_dtype("float32") is torch.float32
     assert choose_dtype("bfloat16") is torch.bfloat16
     assert choose_dtype("auto") in (torch.float32, torch.bfloat16)
+
+
+def test_query_has_the_same_bits_alone_and_in_company(embedder: Embedder) -> None:
+    queries = [f"Who opened the mill {'in the old town ' * (number % 5)}of Lund in {number}?" for number in range(20)]
+    alone = [embedder.embed_query(query) for query in queries]
+    with ThreadPoolExecutor(len(queries)) as pool:
+        together = list(pool.map(embedder.embed_query, queries))
+    assert all((one == other).all() for one, other in zip(alone, together, strict=True))
+    assert np.abs(np.array(alone) - embedder.embed(queries)).max() < 2e-3
