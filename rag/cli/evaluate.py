@@ -27,6 +27,13 @@ ResumeOption = Annotated[
 PlotOption = Annotated[
     Path | None, typer.Option(help="Write an SVG of how often answers of each confidence are right.")
 ]
+ShareOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Of all questions, those that have no answer; if not given, what calibration assumes.",
+    ),
+]
 LimitOption = Annotated[int | None, typer.Option(help="Ask only a sample of so many questions.", min=1)]
 SeedOption = Annotated[int, typer.Option(help="Seed of the sample.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -131,15 +138,22 @@ def abstention(
     other: Annotated[Path, typer.Argument(help="A file whose questions the first one's paragraphs do not answer.")],
     limit: LimitOption = None,
     seed: SeedOption = 0,
+    share_unanswerable: ShareOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask both files' questions over the first one's paragraphs: are those that nothing there answers withheld?
 
     The area under the ROC curve is the probability that a question of the first file gets the higher answerability.
+    The confidence is judged over both kinds together, weighted as if a share of the questions had no answer.
     """
     from rag.assemble import Rag
+    from rag.errors import InvalidInput
     from rag.evaluate.abstention import evaluate_abstention
+    from rag.training.calibration import ASSUMED_UNANSWERABLE
 
+    share = ASSUMED_UNANSWERABLE if share_unanswerable is None else share_unanswerable
+    if not 0 < share < 1:
+        raise InvalidInput(f"--share-unanswerable must be above 0 and below 1, not {share:g}.")
     with Rag(settings_of(context)) as service:
         corpus = _corpus(service, file)
         with Counter("questions") as counter:
@@ -152,6 +166,7 @@ def abstention(
                 limit=limit,
                 seed=seed,
                 on_question=counter.show,
+                share_unanswerable=share,
             )
     if as_json:
         print_json(metrics)

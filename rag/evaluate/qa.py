@@ -1,6 +1,5 @@
 """``rag evaluate qa``: ask the questions of a file in SQuAD format through the main path, and compare the answers."""
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -9,7 +8,7 @@ from typing import Any
 
 from rag.answerer import Answerer, AskOptions
 from rag.evaluate.corpus import Corpus, sample_questions
-from rag.evaluate.metrics import gold_rank
+from rag.evaluate.metrics import gold_rank, words_to_compare
 from rag.evaluate.qa_metrics import figures_of_run
 from rag.evaluate.resuming import Asking, interrupted_run, lock_of_run, run_to_resume
 from rag.generators.generator import Generation
@@ -33,7 +32,6 @@ from rag.training.squad import SquadQuestion
 
 NUM_RANKED = 10
 """Passages retrieved for the retrieval figures; the reader reads the first ``top_k`` of them."""
-_MARK = re.compile(r"\s*\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +165,7 @@ class QaEvaluation:
 
     def _measures(self, ordinal: int, question: SquadQuestion, answer: NewAnswer, generation: Generation) -> Measures:
         references = [text for text, _ in question.answers]
-        always, withheld = _match(_words(generation), references), _match("", references)
+        always, withheld = _match(words_to_compare(generation), references), _match("", references)
         gold = None if self._options.gold_passage else self._corpus.document_ids[question.paragraph]
         return Measures(
             ordinal=ordinal,
@@ -194,8 +192,3 @@ class QaEvaluation:
 
 def _match(words: str, references: list[str]) -> Match:
     return Match(exact_match(words, references), f1(words, references))
-
-
-def _words(generation: Generation) -> str:
-    """The answer without the citation marks that a language model's sentences end with."""
-    return _MARK.sub("", generation.answer) if generation.confidence_kind == "support" else generation.answer

@@ -248,25 +248,52 @@ def _invoke(url: str, data: Path, *arguments: str) -> tuple[str, str]:
     return result.stdout, result.stderr
 
 
-def _kill_after(url: str, data: Path, arguments: list[str], *, num: int, number_of_signal: int) -> int:
-    """Start ``rag`` in a process of its own, stop it once ``num`` results are in SQL, and return its exit status."""
-    command = [sys.executable, "-c", "from rag.cli.main import main; main()", "--database-url", url]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    engine = create_engine(url)
-    with subprocess.Popen([*command, "--data-dir", str(data), *arguments], env=environment) as process:
-        while process.poll() is None:
-            with engine.connect() as connection:
-                if connection.scalar(text("SELECT count(*) FROM evaluation_results")) >= num:
-                    process.send_signal(number_of_signal)
-                    break
-            time.sleep(0.01)
+# Imports everything once, then forks a child for each call: what takes seconds is done before the moment to kill.
+DRIVER = """
+import json, os, sys
+import rag.assemble, rag.evaluate.qa
+from rag.cli.main import main
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        sys.argv = ["rag", *json.loads(line)]
+        sys.stdout = sys.stderr
+        main()
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(status, flush=True)
+"""
+
+
+@pytest.fixture
+def driver() -> Iterator["subprocess.Popen[str]"]:
+    command, environment = [sys.executable, "-c", DRIVER], {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield process
+
+
+def _kill_after(driver: "subprocess.Popen[str]", url: str, arguments: list[str], *, num: int, wanted: int) -> int:
+    """Start ``rag``, send it the signal once ``num`` results are in SQL; returns its status as ``os.wait`` tells it."""
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+    driver.stdin.write(json.dumps(["--database-url", url, *arguments]) + "\n")
+    driver.stdin.flush()
+    pid, engine = int(driver.stdout.readline()), create_engine(url)
+    for _ in range(6_000):
+        with engine.connect() as connection:
+            if connection.scalar(text("SELECT count(*) FROM evaluation_results")) >= num:
+                break
+        time.sleep(0.02)
     engine.dispose()
-    return process.returncode
+    os.kill(pid, wanted)
+    return int(driver.stdout.readline())
 
 
 @pytest.mark.slow
 def test_process_that_was_killed_loses_nothing_that_was_answered(
-    sqlite_url: str, migrated_sqlite_file: Path, tmp_path: Path, path: Path
+    driver: "subprocess.Popen[str]", sqlite_url: str, migrated_sqlite_file: Path, tmp_path: Path, path: Path
 ) -> None:
     asked = ["evaluate", "qa", str(path), "--top-k", "3", "--json"]
     kill = [
@@ -275,8 +302,9 @@ def test_process_that_was_killed_loses_nothing_that_was_answered(
         ([*asked, "--resume"], 9, signal.SIGINT),
     ]
     data = tmp_path / "data"
-    statuses = [_kill_after(sqlite_url, data, a, num=num, number_of_signal=number) for a, num, number in kill]
-    assert statuses == [-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGINT]
+    given = ["--data-dir", str(data)]
+    statuses = [_kill_after(driver, sqlite_url, [*given, *a], num=num, wanted=number) for a, num, number in kill]
+    assert statuses == [signal.SIGKILL, signal.SIGTERM, (128 + signal.SIGINT) << 8]
     out, err = _invoke(sqlite_url, data, *asked, "--resume", "1")
     num_done = int(err.split("evaluation 1: ")[1].split(f" of {NUM_QUESTIONS} questions are answered")[0])
     assert 6 <= num_done < NUM_QUESTIONS
