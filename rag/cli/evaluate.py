@@ -19,7 +19,7 @@ app = typer.Typer(help="Measure answers and retrieval on files in SQuAD 1.1 or 2
 
 FileArgument = Annotated[Path, typer.Argument(help="A file in SQuAD 1.1 or 2.0 format.")]
 RunArgument = Annotated[
-    int | None, typer.Argument(metavar="[RUN_ID]", help="With --resume: the evaluation to go on with.", min=1)
+    int | None, typer.Argument(metavar="RUN_ID", help="With --resume: the evaluation to go on with.", min=1)
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Go on with the newest evaluation that was interrupted, or with RUN_ID.")
