@@ -126,6 +126,16 @@ class Answerer:
             },
         )
 
+    @property
+    def conditions(self) -> Mapping[str, object]:
+        """What its answers depend on beside question, passages and options, by the names that the log has for it."""
+        return {
+            "model": self._generator.name,
+            "model_sha256": self._generator.weights_sha256,
+            "abstain_below": self._abstain_below,
+            **self._generator.settings,
+        }
+
     def check(self) -> None:
         """See whether the generator could answer now; raises GeneratorUnavailable where it could not."""
         self._generator.check()

@@ -7,16 +7,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.output import Counter, print_json, print_table, require_folder_of, write_file
+from rag.cli.output import Counter, note, print_json, print_table, require_folder_of, write_file
 from rag.cli.state import settings_of
 
 if TYPE_CHECKING:
     from rag.assemble import Rag
     from rag.evaluate.corpus import Corpus, JudgedQuery
+    from rag.evaluate.qa import QaEvaluation
 
 app = typer.Typer(help="Measure answers and retrieval on files in SQuAD 1.1 or 2.0 format.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="A file in SQuAD 1.1 or 2.0 format.")]
+RunArgument = Annotated[
+    int | None, typer.Argument(metavar="RUN_ID", help="With --resume: the evaluation to go on with.", min=1)
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the newest evaluation that was interrupted, or with RUN_ID.")
+]
+PlotOption = Annotated[
+    Path | None, typer.Option(help="Write an SVG of how often answers of each confidence are right.")
+]
+ShareOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Of all questions, those that have no answer; if not given, what calibration assumes.",
+    ),
+]
 LimitOption = Annotated[int | None, typer.Option(help="Ask only a sample of so many questions.", min=1)]
 SeedOption = Annotated[int, typer.Option(help="Seed of the sample.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,6 +43,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def qa(
     context: typer.Context,
     file: FileArgument,
+    run_id: RunArgument = None,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     top_k: Annotated[int | None, typer.Option(help="Passages that the reader reads.", min=1)] = None,
@@ -36,15 +54,15 @@ def qa(
     reader_mode: Annotated[
         str, typer.Option(help="combined, or span or decoder to measure one of the two alone.")
     ] = "combined",
-    plot: Annotated[
-        Path | None, typer.Option(help="Write an SVG of how often answers of each confidence are right.")
-    ] = None,
+    plot: PlotOption = None,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the file's questions and compare the answers.
 
     The paragraphs go into a collection of their own; the answers are logged apart from those of people. Figures are
-    shares between 0 and 1, latencies milliseconds. An abstention counts as an empty answer.
+    shares between 0 and 1, latencies milliseconds. An abstention counts as an empty answer. Each question is logged
+    once it is answered: a run that was interrupted goes on with --resume, under the same options.
     """
     from rag.assemble import Rag
     from rag.errors import InvalidInput
@@ -52,6 +70,8 @@ def qa(
     from rag.evaluate.reliability_plot import reliability_svg
 
     require_folder_of(plot)
+    if run_id is not None and not resume:
+        raise InvalidInput(f"{run_id} stands where the evaluation to go on with is named; add --resume.")
     if reader_mode not in ("combined", "span", "decoder"):
         raise InvalidInput(f"The reader mode {reader_mode!r} is unknown; it is combined, span or decoder.")
     with Rag(settings_of(context), reader_mode=reader_mode) as service:  # type: ignore[arg-type]
@@ -64,8 +84,11 @@ def qa(
             abstain=not no_abstain,
         )
         evaluation = QaEvaluation(service.database, service.retriever, service.answerer, corpus, options)
+        resume_id = _run_to_resume(evaluation, file, run_id) if resume else None
+        if not resume:
+            _say_what_was_interrupted(evaluation, file)
         with Counter("questions", total=len(evaluation.questions)) as counter:
-            metrics = evaluation.run(file, on_question=counter.show)
+            metrics = evaluation.run(file, on_question=counter.show, resume_id=resume_id)
     if plot is not None:
         error = metrics["confidence"]["expected_calibration_error"]
         title = f"{file.stem}: {metrics['num_questions']} answers, calibration error {error:.3f}"
@@ -115,15 +138,22 @@ def abstention(
     other: Annotated[Path, typer.Argument(help="A file whose questions the first one's paragraphs do not answer.")],
     limit: LimitOption = None,
     seed: SeedOption = 0,
+    share_unanswerable: ShareOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask both files' questions over the first one's paragraphs: are those that nothing there answers withheld?
 
     The area under the ROC curve is the probability that a question of the first file gets the higher answerability.
+    The confidence is judged over both kinds together, weighted as if a share of the questions had no answer.
     """
     from rag.assemble import Rag
+    from rag.errors import InvalidInput
     from rag.evaluate.abstention import evaluate_abstention
+    from rag.training.calibration import ASSUMED_UNANSWERABLE
 
+    share = ASSUMED_UNANSWERABLE if share_unanswerable is None else share_unanswerable
+    if not 0 < share < 1:
+        raise InvalidInput(f"--share-unanswerable must be above 0 and below 1, not {share:g}.")
     with Rag(settings_of(context)) as service:
         corpus = _corpus(service, file)
         with Counter("questions") as counter:
@@ -136,11 +166,25 @@ def abstention(
                 limit=limit,
                 seed=seed,
                 on_question=counter.show,
+                share_unanswerable=share,
             )
     if as_json:
         print_json(metrics)
     else:
         print_table(["figure", "value"], _rows(metrics))
+
+
+def _run_to_resume(evaluation: "QaEvaluation", file: Path, run_id: int | None) -> int:
+    found = evaluation.run_to_resume(file, run_id)
+    note(f"evaluation {found}: {evaluation.num_done(found)} of {len(evaluation.questions)} questions are answered")
+    return found
+
+
+def _say_what_was_interrupted(evaluation: "QaEvaluation", file: Path) -> None:
+    found = evaluation.interrupted_run(file)
+    if found is not None:
+        done = f"{evaluation.num_done(found)} of {len(evaluation.questions)} questions"
+        note(f"evaluation {found} of this file was interrupted after {done}; --resume goes on with it")
 
 
 def _judged(

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -15,11 +16,16 @@ NUM_BINS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityBin:
-    """Answers with a confidence from ``low`` to ``high``: their number, mean confidence, and share of right ones."""
+    """Answers with a confidence from ``low`` to ``high``: their number, mean confidence, and share of right ones.
+
+    ``weight`` is their share of all answers. Where answers weigh differently, it, the mean and the share of right ones
+    go by their weights.
+    """
 
     low: float
     high: float
     num: int
+    weight: float
     mean_confidence: float
     share_right: float
 
@@ -39,35 +45,71 @@ class Judged:
     withheld_f1: float
 
 
-def reliability_bins(confidences: Sequence[float], right: Sequence[bool]) -> list[ReliabilityBin]:
-    """Ten bins of equal width; empty ones are left out."""
-    members: list[list[tuple[float, bool]]] = [[] for _ in range(NUM_BINS)]
-    for confidence, is_right in zip(confidences, right, strict=True):
-        members[min(int(confidence * NUM_BINS), NUM_BINS - 1)].append((confidence, is_right))
-    return [
-        ReliabilityBin(
-            low=number / NUM_BINS,
-            high=(number + 1) / NUM_BINS,
-            num=len(inside),
-            mean_confidence=sum(confidence for confidence, _ in inside) / len(inside),
-            share_right=sum(is_right for _, is_right in inside) / len(inside),
-        )
-        for number, inside in enumerate(members)
-        if inside
-    ]
+def reliability_bins(
+    confidences: Sequence[float], right: Sequence[bool], weights: Sequence[float] | None = None
+) -> list[ReliabilityBin]:
+    """Ten bins of equal width; those without weight are left out. ``weights``: 0 or more; None: all weigh the same."""
+    weighed = [1.0] * len(confidences) if weights is None else weights
+    members: list[list[tuple[float, bool, float]]] = [[] for _ in range(NUM_BINS)]
+    for confidence, is_right, weight in zip(confidences, right, weighed, strict=True):
+        if weight > 0:
+            members[min(int(confidence * NUM_BINS), NUM_BINS - 1)].append((confidence, is_right, weight))
+    total = sum(weighed)
+    bins = []
+    for number, inside in enumerate(members):
+        if inside:
+            in_bin = sum(weight for _, _, weight in inside)
+            bins.append(
+                ReliabilityBin(
+                    low=number / NUM_BINS,
+                    high=(number + 1) / NUM_BINS,
+                    num=len(inside),
+                    weight=in_bin / total,
+                    mean_confidence=sum(confidence * weight for confidence, _, weight in inside) / in_bin,
+                    share_right=sum(is_right * weight for _, is_right, weight in inside) / in_bin,
+                )
+            )
+    return bins
 
 
 def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
-    """The mean distance between confidence and share of right answers, by bin (Naeini et al., 2015); 0 to 1."""
-    total = sum(one.num for one in bins)
-    return sum(one.num * abs(one.mean_confidence - one.share_right) for one in bins) / total if total else 0.0
+    """The mean distance between confidence and share of right answers, by bin (Naeini et al., 2015); 0 to 1.
+
+    Weighted as the bins are.
+    """
+    return sum(one.weight * abs(one.mean_confidence - one.share_right) for one in bins)
 
 
-def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
-    """The probability that a positive one has the higher score; None where one of the two kinds is missing."""
-    if all(positive) or not any(positive):
+def auroc(scores: Sequence[float], positive: Sequence[bool], weights: Sequence[float] | None = None) -> float | None:
+    """The probability that a positive one has the higher score; None where one of the two kinds is missing.
+
+    With ``weights`` (0 or more), that of a positive and a negative one drawn by them.
+    """
+    weighed = [1.0] * len(scores) if weights is None else weights
+    if len({is_positive for is_positive, weight in zip(positive, weighed, strict=True) if weight > 0}) < 2:
         return None
-    return float(roc_auc_score(positive, scores))
+    return float(roc_auc_score(positive, scores, sample_weight=weights))
+
+
+def calibration_of_mix(
+    confidences: Sequence[float], right: Sequence[bool], answerable: Sequence[bool], *, share_unanswerable: float
+) -> dict[str, Any] | None:
+    """The calibration of a stream of questions of which a share, 0 to 1, has no answer in the documents.
+
+    Every question weighs so that its kind has its share, however many of it were asked. None where a kind is missing.
+    """
+    num_answerable, num = sum(answerable), len(answerable)
+    if num_answerable in (0, num):
+        return None
+    weight, weight_unanswerable = (1 - share_unanswerable) / num_answerable, share_unanswerable / (num - num_answerable)
+    weights = [weight if can else weight_unanswerable for can in answerable]
+    bins = reliability_bins(confidences, right, weights)
+    return {
+        "share_unanswerable": share_unanswerable,
+        "expected_calibration_error": expected_calibration_error(bins),
+        "auroc_right": auroc(confidences, right, weights),
+        "bins": [asdict(one) for one in bins],
+    }
 
 
 def threshold_by_halves(judged: Sequence[Judged], *, seed: int) -> dict[str, float] | None:

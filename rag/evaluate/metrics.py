@@ -1,11 +1,20 @@
-"""Retrieval and latency figures over many questions."""
+"""Retrieval and latency figures over many questions, and what of an answer is compared."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rag.generators.generator import Generation
 from rag.records import Hit
+
+_MARK = re.compile(r"\s*\[\d+\]")
+
+
+def words_to_compare(generation: Generation) -> str:
+    """The answer without the citation marks that a language model's sentences end with."""
+    return _MARK.sub("", generation.answer) if generation.confidence_kind == "support" else generation.answer
 
 
 def gold_rank(hits: Sequence[Hit], document_id: int | None) -> int | None:

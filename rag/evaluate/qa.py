@@ -1,36 +1,37 @@
 """``rag evaluate qa``: ask the questions of a file in SQuAD format through the main path, and compare the answers."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag.answerer import Answerer, AskOptions, Considered
-from rag.evaluate.confidence_metrics import (
-    Judged,
-    auroc,
-    calibration_by_halves,
-    expected_calibration_error,
-    reliability_bins,
-    threshold_by_halves,
-)
+from rag.answerer import Answerer, AskOptions
 from rag.evaluate.corpus import Corpus, sample_questions
-from rag.evaluate.metrics import gold_rank, latency_ms, retrieval_metrics
+from rag.evaluate.metrics import gold_rank, words_to_compare
+from rag.evaluate.qa_metrics import figures_of_run
+from rag.evaluate.resuming import Asking, interrupted_run, lock_of_run, run_to_resume
 from rag.generators.generator import Generation
-from rag.records import Answer
-from rag.retriever import Retriever
+from rag.retriever import Retriever, SearchResult
+from rag.store.answers import NewAnswer, insert_answer
 from rag.store.database import Database
 from rag.store.documents import get_document
-from rag.store.evaluations import QuestionResult, add_results, finish_evaluation, start_evaluation
+from rag.store.evaluations import (
+    Match,
+    Measures,
+    QuestionResult,
+    add_results,
+    count_results,
+    finish_evaluation,
+    ordinals_done,
+    start_evaluation,
+)
+from rag.store.index_changes import last_change_id
 from rag.text.normalize_answer import exact_match, f1
-from rag.training.calibration import RIGHT_F1
 from rag.training.squad import SquadQuestion
 
 NUM_RANKED = 10
 """Passages retrieved for the retrieval figures; the reader reads the first ``top_k`` of them."""
-RESULTS_PER_COMMIT = 200
-_MARK = re.compile(r"\s*\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +50,8 @@ class QaOptions:
     abstain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    considered: Considered
-    answer: Answer
-    gold_rank: int | None
-    num_verified: int
-    always: tuple[float, float]  # exact match and F1 when every question is answered
-    shipped: tuple[float, float]  # the same when answers below the threshold are withheld
-    withheld: tuple[float, float]  # the same when none is given: 1 where there is no answer
-
-
 class QaEvaluation:
-    """One evaluation over a corpus."""
+    """One evaluation over a corpus. Each question is logged as soon as it is answered, so a run can be gone on with."""
 
     def __init__(
         self, database: Database, retriever: Retriever, answerer: Answerer, corpus: Corpus, options: QaOptions
@@ -71,149 +61,134 @@ class QaEvaluation:
         self._corpus, self._options = corpus, options
         self.questions = sample_questions(corpus.squad, limit=options.limit, seed=options.seed)
 
-    def run(self, path: Path, *, on_question: Callable[[int], None]) -> dict[str, Any]:
-        """Ask all questions, log the answers apart from those of people, and return the figures."""
-        with self._database.write() as session:
-            run_id = start_evaluation(
-                session,
-                file=path.name,
-                file_sha256=self._corpus.file_sha256,
-                collection_id=self._corpus.collection.id,
-                settings=asdict(self._options),
-            )
-        asking = AskOptions(
-            top_k=self._options.top_k, filters={}, abstain=self._options.abstain, evaluation_run_id=run_id
-        )
-        outcomes: list[_Outcome] = []
-        pending: list[QuestionResult] = []
-        for number, question in enumerate(self.questions, start=1):
-            outcome = self._ask(question, asking)
-            outcomes.append(outcome)
-            pending.append(_result(question, outcome, abstain=self._options.abstain))
-            if len(pending) >= RESULTS_PER_COMMIT or number == len(self.questions):
-                with self._database.write() as session:
-                    add_results(session, run_id, pending)
-                pending = []
-            on_question(number)
-        metrics = {"evaluation_run_id": run_id, **self._metrics(outcomes)}
-        with self._database.write() as session:
-            finish_evaluation(session, run_id, metrics=metrics)
+    def run(self, path: Path, *, on_question: Callable[[int], None], resume_id: int | None = None) -> dict[str, Any]:
+        """Ask all questions, log the answers apart from those of people, and return the figures.
+
+        ``resume_id`` is a run to go on with (see ``run_to_resume``); what it has asked is not asked again.
+
+        Raises:
+            Busy: another process is at work on that run.
+            InvalidInput: that run cannot be gone on with.
+        """
+        run_id = self._start(path) if resume_id is None else resume_id
+        with self._database.exclusive(lock_of_run(run_id), wait=False):
+            run_to_resume(self._database, self.asking(path), run_id)  # another process may have finished it meanwhile
+            with self._database.read() as session:
+                done = ordinals_done(session, run_id)
+            for ordinal, question in enumerate(self.questions, start=1):
+                if ordinal not in done:
+                    self._ask(run_id, ordinal, question)
+                    on_question(ordinal)
+            metrics = figures_of_run(self._database, run_id)
+            with self._database.write() as session:
+                finish_evaluation(session, run_id, metrics=metrics)
         return metrics
 
-    def _ask(self, question: SquadQuestion, asking: AskOptions) -> _Outcome:
-        gold = self._corpus.document_ids[question.paragraph]
-        name = self._corpus.collection.name
-        if self._options.gold_passage:
-            found = self._retriever.passages_of(question.question, collection=name, document_id=gold)
-            rank = None
-        else:
-            num_ranked = max(NUM_RANKED, asking.top_k)
-            found = self._retriever.search(question.question, collection=name, top_k=num_ranked)
-            rank = gold_rank(found.hits, gold)
-            found = replace(found, hits=found.hits[: asking.top_k])
-        considered = self._answerer.consider(question.question, found, options=asking)
-        answer = self._answerer.log(considered)
-        references = [text for text, _ in question.answers]
-        written = _words(considered.generation)
-        always = (exact_match(written, references), f1(written, references))
-        withheld = (exact_match("", references), f1("", references))
-        return _Outcome(
-            considered=considered,
-            answer=answer,
-            gold_rank=rank,
-            num_verified=self._count_verified(answer),
-            always=always,
-            shipped=withheld if self._answerer.would_abstain(considered.generation) else always,
-            withheld=withheld,
+    def run_to_resume(self, path: Path, run_id: int | None) -> int:
+        """The run to go on with: ``run_id``, or the newest that was interrupted. See ``rag.evaluate.resuming``."""
+        return run_to_resume(self._database, self.asking(path), run_id)
+
+    def interrupted_run(self, path: Path) -> int | None:
+        """The newest run that could be gone on with; None where there is none."""
+        return interrupted_run(self._database, self.asking(path))
+
+    def num_done(self, run_id: int) -> int:
+        """How many questions of a run have been answered."""
+        with self._database.read() as session:
+            return count_results(session, run_id)
+
+    def asking(self, path: Path) -> Asking:
+        """What this evaluation asks and how, as it is kept with its run."""
+        return Asking(
+            file=path.name,
+            file_sha256=self._corpus.file_sha256,
+            collection_id=self._corpus.collection.id,
+            settings=self._settings,
         )
 
-    def _count_verified(self, answer: Answer) -> int:
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        with self._database.read() as session:
+            change_id = last_change_id(session, self._corpus.collection.id)
+        return {
+            **asdict(self._options),
+            "embedding_model": self._corpus.collection.embedding_model,
+            "index_change_id": change_id,
+            **({} if self._options.gold_passage else self._retriever.conditions),
+            **self._answerer.conditions,
+        }
+
+    def _start(self, path: Path) -> int:
+        asking = self.asking(path)
+        with self._database.write() as session:
+            return start_evaluation(
+                session,
+                file=asking.file,
+                file_sha256=asking.file_sha256,
+                collection_id=asking.collection_id,
+                settings=asking.settings,
+            )
+
+    def _ask(self, run_id: int, ordinal: int, question: SquadQuestion) -> None:
+        """Answer a question and log the answer with its figures, both or neither."""
+        options = AskOptions(
+            top_k=self._options.top_k, filters={}, abstain=self._options.abstain, evaluation_run_id=run_id
+        )
+        found, rank = self._find(question)
+        considered = self._answerer.consider(question.question, found, options=options)
+        answer = self._answerer.to_log(considered)
+        measures = self._measures(ordinal, question, answer, considered.generation)
+        figures = measures.with_abstention if self._options.abstain else measures.always_answering
+        with self._database.write() as session:
+            result = QuestionResult(
+                question_id=question.id,
+                question=question.question,
+                reference_answers=tuple(dict.fromkeys(text for text, _ in question.answers)),
+                prediction=answer.answer,
+                exact_match=figures.exact_match,
+                f1=figures.f1,
+                abstained=answer.abstained,
+                answer_id=insert_answer(session, answer),
+                gold_rank=rank,
+                measures=measures,
+            )
+            add_results(session, run_id, [result])
+
+    def _find(self, question: SquadQuestion) -> tuple[SearchResult, int | None]:
+        """What is to be read, and the rank of the gold document among what was retrieved."""
+        gold = self._corpus.document_ids[question.paragraph]
+        name, top_k = self._corpus.collection.name, self._options.top_k
+        if self._options.gold_passage:
+            return self._retriever.passages_of(question.question, collection=name, document_id=gold), None
+        found = self._retriever.search(question.question, collection=name, top_k=max(NUM_RANKED, top_k))
+        return replace(found, hits=found.hits[:top_k]), gold_rank(found.hits, gold)
+
+    def _measures(self, ordinal: int, question: SquadQuestion, answer: NewAnswer, generation: Generation) -> Measures:
+        references = [text for text, _ in question.answers]
+        always, withheld = _match(words_to_compare(generation), references), _match("", references)
+        gold = None if self._options.gold_passage else self._corpus.document_ids[question.paragraph]
+        return Measures(
+            ordinal=ordinal,
+            article=self._corpus.squad.paragraphs[question.paragraph].title,
+            model=answer.model,
+            confidence=generation.confidence,
+            abstention_score=generation.abstention_score,
+            always_answering=always,
+            with_abstention=withheld if self._answerer.would_abstain(generation) else always,
+            withheld=withheld,
+            reranked_gold_rank=gold_rank(answer.passages, gold),
+            num_citations=len(answer.citations),
+            num_verified_citations=self._count_verified(answer),
+            timings_ms=answer.timings_ms,
+        )
+
+    def _count_verified(self, answer: NewAnswer) -> int:
         with self._database.read() as session:
             return sum(
                 get_document(session, c.document_id, version=c.document_version).text[c.start : c.end] == c.quote
                 for c in answer.citations
             )
 
-    def _metrics(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
-        num = len(outcomes)
-        always, shipped = _means([o.always for o in outcomes]), _means([o.shipped for o in outcomes])
-        num_citations = sum(len(o.answer.citations) for o in outcomes)
-        ranks = None if self._options.gold_passage else [o.gold_rank for o in outcomes]
-        retrieval = dict.fromkeys(retrieval_metrics([])) if ranks is None else retrieval_metrics(ranks)
-        reranked = None
-        if ranks is not None:
-            golds = [self._corpus.document_ids[q.paragraph] for q in self.questions]
-            tops = [gold_rank(o.answer.passages, gold) for o, gold in zip(outcomes, golds, strict=True)]
-            reranked = retrieval_metrics(tops)
-        return {
-            **(shipped if self._options.abstain else always),
-            **retrieval,
-            "abstained": sum(o.answer.abstained for o in outcomes) / num,
-            "citations_verified": sum(o.num_verified for o in outcomes) / num_citations if num_citations else 1.0,
-            "num_questions": num,
-            "latency_ms": latency_ms(o.answer.timings_ms for o in outcomes),
-            "always_answering": always,
-            "with_abstention": shipped,
-            "confidence": self._confidence(outcomes),
-            "reranked": reranked,
-            "model": outcomes[0].answer.model,
-        }
 
-    def _confidence(self, outcomes: Sequence[_Outcome]) -> dict[str, Any]:
-        """How well the confidence tells right answers from wrong ones, and the abstention score questions without one.
-
-        Over all answers, given or withheld.
-        ``threshold_by_halves`` is there only where the file has questions without an answer.
-        """
-        confidences = [o.considered.generation.confidence for o in outcomes]
-        answerable = [bool(q.answers) for q in self.questions]
-        right = [can and o.always[1] >= RIGHT_F1 for can, o in zip(answerable, outcomes, strict=True)]
-        bins = reliability_bins(confidences, right)
-        judged = [
-            Judged(
-                group=self._corpus.squad.paragraphs[question.paragraph].title,
-                abstention_score=outcome.considered.generation.abstention_score,
-                exact_match=outcome.always[0],
-                f1=outcome.always[1],
-                withheld_exact_match=outcome.withheld[0],
-                withheld_f1=outcome.withheld[1],
-            )
-            for question, outcome in zip(self.questions, outcomes, strict=True)
-        ]
-        return {
-            "expected_calibration_error": expected_calibration_error(bins),
-            "calibration_by_halves": calibration_by_halves(
-                confidences, right, [one.group for one in judged], seed=self._options.seed
-            ),
-            "auroc_right": auroc(confidences, right),
-            "auroc_answerable": auroc([one.abstention_score for one in judged], answerable),
-            "threshold_by_halves": None if all(answerable) else threshold_by_halves(judged, seed=self._options.seed),
-            "bins": [asdict(one) for one in bins],
-        }
-
-
-def _words(generation: Generation) -> str:
-    """The answer without the citation marks that a language model's sentences end with."""
-    return _MARK.sub("", generation.answer) if generation.confidence_kind == "support" else generation.answer
-
-
-def _means(figures: Sequence[tuple[float, float]]) -> dict[str, float]:
-    return {
-        "exact_match": sum(one[0] for one in figures) / len(figures),
-        "f1": sum(one[1] for one in figures) / len(figures),
-    }
-
-
-def _result(question: SquadQuestion, outcome: _Outcome, *, abstain: bool) -> QuestionResult:
-    figures = outcome.shipped if abstain else outcome.always
-    return QuestionResult(
-        question_id=question.id,
-        question=question.question,
-        reference_answers=tuple(dict.fromkeys(text for text, _ in question.answers)),
-        prediction=outcome.answer.answer,
-        exact_match=figures[0],
-        f1=figures[1],
-        abstained=outcome.answer.abstained,
-        answer_id=outcome.answer.id,
-        gold_rank=outcome.gold_rank,
-    )
+def _match(words: str, references: list[str]) -> Match:
+    return Match(exact_match(words, references), f1(words, references))

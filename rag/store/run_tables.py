@@ -86,10 +86,15 @@ class EvaluationRun(Base):
 
 
 class EvaluationResult(Base):
-    """One question of an evaluation. ``gold_rank`` is the rank of the passage that held the answer, if it was found."""
+    """One question of an evaluation. ``gold_rank`` is the rank of the passage that held the answer, if it was found.
+
+    What follows ``abstained`` is what the metrics are made of; it is null in rows that older versions wrote.
+    ``exact_match`` and ``f1`` are those of the run, with abstention or without.
+    """
 
     __tablename__ = "evaluation_results"
     __table_args__ = (
+        Index(None, "run_id", "ordinal", unique=True),
         CheckConstraint("exact_match >= 0 AND exact_match <= 1 AND f1 >= 0 AND f1 <= 1", name="scores"),
         CheckConstraint("gold_rank >= 1", name="gold_rank"),
         NEVER_REUSE_IDS,
@@ -106,6 +111,21 @@ class EvaluationResult(Base):
     f1: Mapped[float]
     gold_rank: Mapped[int | None]
     abstained: Mapped[bool]
+    ordinal: Mapped[int | None]
+    article: Mapped[str | None]
+    model: Mapped[str | None]
+    confidence: Mapped[float | None]
+    abstention_score: Mapped[float | None]
+    always_answering_exact_match: Mapped[float | None]
+    always_answering_f1: Mapped[float | None]
+    with_abstention_exact_match: Mapped[float | None]
+    with_abstention_f1: Mapped[float | None]
+    withheld_exact_match: Mapped[float | None]
+    withheld_f1: Mapped[float | None]
+    reranked_gold_rank: Mapped[int | None]
+    num_citations: Mapped[int | None]
+    num_verified_citations: Mapped[int | None]
+    timings_ms: Mapped[dict[str, Any] | None]
 
 
 class TrainingRun(Base):

@@ -265,6 +265,8 @@ def test_search_is_told_how_and_says_why(rag: Command, folder: Path) -> None:
         (["answers", "rate", "1", "sideways"], "up or down"),
         (["evaluate", "qa", "nowhere.json"], "Cannot read"),
         (["evaluate", "qa", "nowhere.json", "--reader-mode", "magic"], "reader mode"),
+        (["evaluate", "abstention", "a.json", "b.json", "--share-unanswerable", "1"], "above 0 and below 1, not 1"),
+        (["evaluate", "abstention", "a.json", "b.json", "--share-unanswerable", "nan"], "above 0 and below 1, not nan"),
         (["serve", "--host", "0.0.0.0"], "API keys"),
         (["serve", "--host", "example.org"], "API keys"),
         (["train", "reader", "--data", "nowhere.json", "--output", "out", "--no-record"], "Cannot read"),

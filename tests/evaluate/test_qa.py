@@ -135,7 +135,15 @@ def test_questions_of_another_file_are_withheld(service: Rag, path: Path, tmp_pa
         limit=None,
         seed=0,
         on_question=lambda _: None,
+        share_unanswerable=0.2,
     )
+    confidence = metrics.pop("confidence")
+    assert confidence["share_unanswerable"] == 0.2
+    assert sum(one["num"] for one in confidence["bins"]) == 4
+    # The three answers are right, the other file's question is not, though its file has an answer.
+    assert sum(one["weight"] * one["share_right"] for one in confidence["bins"]) == pytest.approx(0.8)
+    assert confidence["auroc_right"] == 1.0
+    assert 0 <= confidence["expected_calibration_error"] <= 1
     assert metrics == {
         "auroc": 1.0,
         "withheld_answerable": 0.0,
