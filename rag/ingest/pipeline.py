@@ -14,13 +14,13 @@ from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.raw_file import NO_FIELDS
-from rag.ingest.report import IngestionProgress, IngestionReport
+from rag.ingest.report import IngestionProgress, IngestionReport, Upload
 from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
-from rag.store.documents import StoredDocument, documents_of_file, get_stored
+from rag.store.documents import documents_of_file, get_stored
 from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
 from rag.store.sql_source import SqlSource
 
@@ -106,10 +106,8 @@ class Ingester:
             run.prune(files, keep=set())
         return run.counts.num_removed
 
-    def upload(
-        self, data: bytes, *, name: str, collection: str, labels: Labels, caller: Caller = OWNER
-    ) -> list[StoredDocument]:
-        """Ingest one file given as bytes; returns its documents.
+    def upload(self, data: bytes, *, name: str, collection: str, labels: Labels, caller: Caller = OWNER) -> Upload:
+        """Ingest one file given as bytes.
 
         Raises:
             UnreadableDocument: nothing, or not everything, could be read from it.
@@ -123,7 +121,8 @@ class Ingester:
         if report.refused:
             raise UnreadableDocument(report.refused[0].reason)
         with self._database.read() as session:
-            return documents_of_file(session, run.collection.id, upload_source(name))
+            documents = documents_of_file(session, run.collection.id, upload_source(name))
+        return Upload(documents=tuple(documents), partly_read=report.partly_read)
 
     def ingest_documents(
         self,

@@ -19,7 +19,7 @@ from rag.ingest.labels import Labels
 from rag.ingest.report import IngestionReport
 from rag.records import SearchOptions
 from rag.store.collections import get_collection
-from rag.store.documents import get_document, list_documents
+from rag.store.documents import StoredDocument, get_document, list_documents
 from rag.store.runs import get_run, list_failures
 
 WORDS = (
@@ -228,12 +228,15 @@ def test_file_with_a_bad_line_gives_its_good_ones_and_is_reported_every_time(loc
         assert "2" in report.refused[0].reason
 
 
+def _upload(local: Rag, words: str) -> tuple[StoredDocument, ...]:
+    uploaded = local.ingester.upload(words.encode(), name="birds.txt", collection="default", labels=Labels(tags={}))
+    return uploaded.documents
+
+
 def test_upload_is_found_at_once_and_a_new_upload_of_the_name_is_a_new_version(local: Rag) -> None:
-    (document,) = local.ingester.upload(
-        b"Cranes dance.", name="birds.txt", collection="default", labels=Labels(tags={})
-    )
+    (document,) = _upload(local, "Cranes dance.")
     assert _words(local, "cranes", top_k=1) == ["upload:birds.txt"]
-    (second,) = local.ingester.upload(b"Owls hunt.", name="birds.txt", collection="default", labels=Labels(tags={}))
+    (second,) = _upload(local, "Owls hunt.")
     assert (second.id, second.version) == (document.id, 2)
     assert not any("Cranes" in hit.text for hit in local.search("cranes", top_k=5))
 
