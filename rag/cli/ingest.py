@@ -143,9 +143,9 @@ def _work(
         if resume:
             return service.resume_ingestion(collection=collection, wait=wait, on_progress=show)
         if sql is None or query is None:
-            return service.ingest_files(
-                paths,
-                options,
+            return service.ingest(
+                *paths,
+                options=options,
                 collection=collection,
                 dry_run=dry_run,
                 wait=wait,
@@ -155,13 +155,9 @@ def _work(
         return service.ingest_sql(
             sql,
             query,
+            columns=columns,
+            labels=options.labels,
             collection=collection,
-            tags=options.tags,
-            origin=options.origin,
-            access_labels=options.access_labels,
-            id_column=columns.id,
-            title_column=columns.title,
-            text_column=columns.text,
             on_progress=lambda progress: counter.show(progress.num_passages, current=progress.current),
         )
 
@@ -187,7 +183,7 @@ def _watch(context: typer.Context, paths: Sequence[Path], options: "FileOptions"
                 num_removed = service.remove_files(gone, collection=collection)
                 note(f"{num_removed} documents of removed files left")
             if changed:
-                report = service.ingest_files(changed, replace(options, prune=False), collection=collection)
+                report = service.ingest(*changed, options=replace(options, prune=False), collection=collection)
                 finish(report, what="documents", as_json=False, exits=False)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, UnreadableDocument
+from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
 from rag.ingest.report import IngestionReport
 from rag.records import SearchOptions
@@ -147,7 +148,7 @@ def test_prune_removes_only_what_is_gone_from_the_given_paths(local: Rag, folder
     (folder / "other.txt").unlink()
     (elsewhere / "far.txt").unlink()
     assert local.ingest(folder).num_removed == 0
-    assert local.ingest(folder, prune=True).num_removed == 1
+    assert local.ingest(folder, options=FileOptions(prune=True)).num_removed == 1
     assert "far.txt" in _words(local, "far away", top_k=10)
     assert "other.txt" not in _words(local, "whales", top_k=10)
 
@@ -156,7 +157,7 @@ def test_document_that_was_removed_and_comes_back_is_added(local: Rag, folder: P
     local.ingest(folder)
     text = (folder / "other.txt").read_text()
     (folder / "other.txt").unlink()
-    local.ingest(folder, prune=True)
+    local.ingest(folder, options=FileOptions(prune=True))
     (folder / "other.txt").write_text(text)
     assert local.ingest(folder).num_added == 1
     assert _words(local, "whales mammals", top_k=1) == ["other.txt"]
@@ -169,10 +170,10 @@ def test_rows_keep_their_number_and_header(local: Rag, folder: Path) -> None:
 
 
 def test_tags_and_origin_can_be_filtered_and_changed(local: Rag, folder: Path) -> None:
-    local.ingest(folder, tags={"team": "ops"}, origin="synthetic")
+    local.ingest(folder, options=FileOptions(tags={"team": "ops"}, origin="synthetic"))
     assert _words(local, "whales", filters={"team": "ops"}, top_k=1) == ["other.txt"]
     assert local.search("whales", filters={"team": "dev"}) == ()
-    changed = local.ingest(folder, tags={"team": "dev"})
+    changed = local.ingest(folder, options=FileOptions(tags={"team": "dev"}))
     # Documents of another origin repeat no real one: the copy leaves its original and follows it again.
     assert (changed.num_updated, changed.num_exact_duplicates) == (4, 1)
     assert _words(local, "whales", filters={"team": "dev", "origin": "real"}, top_k=1) == ["other.txt"]
@@ -363,10 +364,10 @@ def test_other_field_names_read_records_anew_and_leave_other_files_alone(local: 
     (folder / "a.jsonl").write_text('{"key": 7, "text": "Herons wade.", "story": "Storks fly."}\n')
     (folder / "b.md").write_text("# Owls\n\nThey hunt.")
     assert local.ingest(folder).num_added == 2
-    assert _counts(local.ingest(folder, text_field="story", dry_run=True))[:3] == (0, 1, 1)
-    assert _counts(local.ingest(folder, text_field="story"))[:3] == (0, 1, 1)
-    assert _counts(local.ingest(folder, text_field="story"))[:3] == (0, 0, 2)
+    assert _counts(local.ingest(folder, options=FileOptions(text_field="story"), dry_run=True))[:3] == (0, 1, 1)
+    assert _counts(local.ingest(folder, options=FileOptions(text_field="story")))[:3] == (0, 1, 1)
+    assert _counts(local.ingest(folder, options=FileOptions(text_field="story")))[:3] == (0, 0, 2)
     assert "Storks fly." in local.search("storks", top_k=1)[0].text
-    report = local.ingest(folder, text_field="story", id_field="key")
+    report = local.ingest(folder, options=FileOptions(text_field="story", id_field="key"))
     assert (report.num_added, report.num_removed) == (1, 1)
     assert local.search("storks", top_k=1)[0].source.endswith("a.jsonl#id=7")

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput, LimitExceeded, UnreadableDocument
+from rag.ingest.labels import Labels
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import Document
@@ -22,6 +23,7 @@ from rag.store.runs import get_run
 from rag.store.sql_source import SqlSource
 
 ROWS = [("A/1", "Whales", "Whales are mammals. They breathe air."), ("B 2", "Herons", "Herons are birds of the water.")]
+BODY = ColumnNames(text="body")
 
 
 @pytest.fixture
@@ -136,9 +138,10 @@ def test_a_text_over_the_limit_is_refused(shop: Path) -> None:
 
 def test_running_it_again_updates_what_changed_and_removes_what_is_gone(local: Rag, shop: Path) -> None:
     url, query = f"sqlite:///{shop}", "SELECT id, title, body FROM articles"
-    report = local.ingest_sql(url, query, title_column="title", text_column="body", tags={"from": "shop"})
+    columns, labels = ColumnNames(title="title", text="body"), Labels(tags={"from": "shop"})
+    report = local.ingest_sql(url, query, columns=columns, labels=labels)
     assert (report.num_added, report.num_refused) == (2, 0)
-    again = local.ingest_sql(url, query, title_column="title", text_column="body", tags={"from": "shop"})
+    again = local.ingest_sql(url, query, columns=columns, labels=labels)
     assert (again.num_unchanged, again.num_passages) == (2, 0)
     change(
         shop,
@@ -146,7 +149,7 @@ def test_running_it_again_updates_what_changed_and_removes_what_is_gone(local: R
         "DELETE FROM articles WHERE id = 'B 2'",
         "INSERT INTO articles VALUES ('C', 'Owls', 'Owls hunt at night.', 1, NULL)",
     )
-    changed = local.ingest_sql(url, query, title_column="title", text_column="body", tags={"from": "shop"})
+    changed = local.ingest_sql(url, query, columns=columns, labels=labels)
     assert (changed.num_added, changed.num_updated, changed.num_removed) == (1, 1, 1)
     (hit,) = local.search("whales sing", top_k=1, filters={"from": "shop"})
     assert (hit.title, hit.text) == ("Whales", "Whales sing over hundreds of miles.")
@@ -155,16 +158,16 @@ def test_running_it_again_updates_what_changed_and_removes_what_is_gone(local: R
 
 def test_a_query_that_gives_no_rows_any_more_removes_all(local: Rag, shop: Path) -> None:
     url, query = f"sqlite:///{shop}", "SELECT id, body FROM articles"
-    local.ingest_sql(url, query, text_column="body")
+    local.ingest_sql(url, query, columns=BODY)
     change(shop, "DELETE FROM articles")
-    assert local.ingest_sql(url, query, text_column="body").num_removed == 2
+    assert local.ingest_sql(url, query, columns=BODY).num_removed == 2
 
 
 def test_a_query_that_fails_is_reported_and_removes_nothing(local: Rag, shop: Path) -> None:
     url, query = f"sqlite:///{shop}", "SELECT id, body FROM articles"
-    local.ingest_sql(url, query, text_column="body")
+    local.ingest_sql(url, query, columns=BODY)
     change(shop, "ALTER TABLE articles RENAME TO items")
-    report = local.ingest_sql(url, query, text_column="body")
+    report = local.ingest_sql(url, query, columns=BODY)
     assert (report.num_refused, report.num_removed) == (1, 0)
     assert report.refused[0].reason == "The query fails: no such table: articles."
     with local.database.read() as session:
@@ -176,11 +179,11 @@ def test_rows_of_postgresql_are_ingested_and_its_password_is_nowhere(local: Rag,
         connection.execute("CREATE TABLE articles (id INTEGER, body TEXT)")
         connection.execute("INSERT INTO articles SELECT i, 'Article number ' || i FROM generate_series(1, 150) AS i")
     url = make_url(postgres_copy).set(password="topsecret").render_as_string(hide_password=False)
-    report = local.ingest_sql(url, "SELECT id, body FROM articles", text_column="body")
+    report = local.ingest_sql(url, "SELECT id, body FROM articles", columns=BODY)
     assert report.num_added == 150
     with local.database.read() as session:
         stored = list_documents(session, get_collection(session, "default").id, filters={}, limit=200)
         run = get_run(session, report.run_id or 0)
     assert all(document.source.startswith("sql:") for document in stored)
     assert "topsecret" not in f"{stored} {run} {report}"
-    assert local.ingest_sql(url, "SELECT id, body FROM articles", text_column="body").num_unchanged == 150
+    assert local.ingest_sql(url, "SELECT id, body FROM articles", columns=BODY).num_unchanged == 150
