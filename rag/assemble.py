@@ -198,14 +198,18 @@ class Rag:
         columns: ColumnNames = USUAL_COLUMNS,
         labels: Labels = NO_LABELS,
         collection: str = DEFAULT_COLLECTION,
+        dry_run: bool = False,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
         """Ingest the rows of a query, then bring the indexes up to date and save them. See ``Ingester.ingest_rows``.
 
         ``url`` is an SQLAlchemy URL of another database, which is only read.
         """
+        source = SqlSource(url, query)
+        if dry_run:
+            return self.ingester.preview_rows(source, columns=columns, collection=collection, labels=labels)
         report = self.ingester.ingest_rows(
-            SqlSource(url, query), columns=columns, collection=collection, labels=labels, on_progress=on_progress
+            source, columns=columns, collection=collection, labels=labels, on_progress=on_progress
         )
         self.save_index(collection)
         return report

@@ -109,7 +109,10 @@ def ingest(
         workers=workers,
     )
     columns = ColumnNames(id=id_column, title=title_column, text=text_column)
-    _check_source(paths, sql=sql, query=query, resume=resume, is_for_files=prune or dry_run or watch)
+    if resume and (paths or sql or query or prune or dry_run or watch):
+        raise InvalidInput("--resume goes on as the run was called; leave the rest out.")
+    if not resume:
+        _check_source(paths, sql=sql, query=query, is_for_files=prune or watch)
     if watch and dry_run:
         raise InvalidInput("--watch writes what changes; leave --dry-run out.")
     given = [path.absolute() for path in paths or []]
@@ -158,6 +161,7 @@ def _work(
             columns=columns,
             labels=options.labels,
             collection=collection,
+            dry_run=dry_run,
             on_progress=lambda progress: counter.show(progress.num_passages, current=progress.current),
         )
 
@@ -199,17 +203,11 @@ def _checked_origin(origin: str) -> Literal["real", "synthetic"]:
     raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
 
 
-def _check_source(
-    paths: list[Path] | None, *, sql: str | None, query: str | None, resume: bool, is_for_files: bool
-) -> None:
-    if resume and (paths or sql or query or is_for_files):
-        raise InvalidInput("--resume goes on as the run was called; leave the rest out.")
-    if resume:
-        return
+def _check_source(paths: list[Path] | None, *, sql: str | None, query: str | None, is_for_files: bool) -> None:
     if sql is None and query is None:
         if not paths:
             raise InvalidInput("There is nothing to ingest; name files or folders, or --sql and --query.")
     elif sql is None or query is None:
         raise InvalidInput("--sql and --query belong together.")
     elif paths or is_for_files:
-        raise InvalidInput("PATHS, --prune, --watch and --dry-run are for files; leave them out with --sql.")
+        raise InvalidInput("PATHS, --prune and --watch are for files; leave them out with --sql.")

@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, StoreUnavailable, UnreadableDocument
-from rag.ingest.dry_run import preview
+from rag.ingest.dry_run import preview_documents, preview_files
 from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
@@ -89,7 +89,7 @@ class Ingester:
 
     def preview(self, paths: Sequence[Path], options: FileOptions, *, collection: str) -> IngestionReport:
         """What ``ingest`` would do, found out by reading only. See ``rag.ingest.dry_run``."""
-        return preview(
+        return preview_files(
             self._database,
             self._preparer,
             self._settings,
@@ -162,6 +162,20 @@ class Ingester:
             collection=collection,
             labels=labels,
             on_progress=on_progress,
+        )
+
+    def preview_rows(
+        self, source: SqlSource, *, columns: ColumnNames, collection: str, labels: Labels
+    ) -> IngestionReport:
+        """What ``ingest_rows`` would do, found out by reading only. See ``rag.ingest.dry_run``."""
+        return preview_documents(
+            self._database,
+            self._preparer,
+            self._settings,
+            source.uri,
+            row_documents(source, columns, limits_of(self._settings)),
+            collection=collection,
+            labels=labels,
         )
 
     def import_documents(

@@ -456,8 +456,10 @@ def test_rows_of_a_query_are_ingested(rag: Command, tmp_path: Path) -> None:
     connection.close()
     source = ["--sql", f"sqlite:///{tmp_path / 'shop.db'}", "--query", "SELECT * FROM articles"]
     columns = ["--id-column", "number", "--title-column", "name", "--text-column", "body"]
+    preview = rag.json("ingest", *source, *columns, "--dry-run")
     report = rag.json("ingest", *source, *columns)
-    assert (report["num_added"], report["num_refused"]) == (1, 0)
+    assert (report["num_added"], report["num_refused"]) == (preview["num_added"], preview["num_refused"]) == (1, 0)
+    assert preview["run_id"] is None
     (hit, *_) = rag.json("search", "where do herons wade?")["hits"]
     assert hit["source"].startswith("sql:/")
     assert hit["source"].endswith("/shop.db?" + hit["source"].partition("?")[2].partition("#")[0] + "#7")
@@ -473,6 +475,7 @@ def test_rows_of_a_query_are_ingested(rag: Command, tmp_path: Path) -> None:
         (["--query", "SELECT 1"], "belong together"),
         (["a.txt", "--sql", "sqlite:///x.db", "--query", "SELECT 1"], "are for files"),
         (["--prune", "--sql", "sqlite:///x.db", "--query", "SELECT 1"], "are for files"),
+        (["--resume", "--dry-run"], "leave the rest out"),
     ],
 )
 def test_sources_that_do_not_go_together_are_named(rag: Command, arguments: list[str], reason: str) -> None:

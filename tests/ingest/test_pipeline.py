@@ -192,6 +192,18 @@ def test_dry_run_says_what_a_run_does_and_writes_nothing(local: Rag, folder: Pat
     assert _counts(again) == _counts(local.ingest(folder))
 
 
+def test_dry_run_tells_of_new_labels_and_of_rows_that_are_gone(local: Rag, tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": "Herons wade."}\n{"text": "Storks fly."}\n')
+    local.ingest(path)
+    labelled = FileOptions(tags={"team": "ops"})
+    preview = local.ingest(path, options=labelled, dry_run=True)
+    assert _counts(preview) == _counts(local.ingest(path, options=labelled)) == (0, 2, 0, 0, 0, 0, 0)
+    path.write_text('{"text": "Herons wade."}\n')
+    preview = local.ingest(path, options=labelled, dry_run=True)
+    assert _counts(preview) == _counts(local.ingest(path, options=labelled)) == (0, 0, 1, 0, 0, 0, 1)
+
+
 def test_dry_run_compares_with_what_the_run_itself_would_change(local: Rag, tmp_path: Path) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from rag.assemble import Rag
 from rag.config import Settings
-from rag.errors import InvalidInput, LimitExceeded, UnreadableDocument
+from rag.errors import InvalidInput, LimitExceeded, NotFound, UnreadableDocument
 from rag.ingest.labels import Labels
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.sql_rows import ColumnNames, row_documents
@@ -154,6 +154,38 @@ def test_running_it_again_updates_what_changed_and_removes_what_is_gone(local: R
     (hit,) = local.search("whales sing", top_k=1, filters={"from": "shop"})
     assert (hit.title, hit.text) == ("Whales", "Whales sing over hundreds of miles.")
     assert not any("Herons" in hit.text for hit in local.search("herons", top_k=10))
+
+
+def test_dry_run_says_what_a_run_over_rows_does_and_writes_nothing(local: Rag, shop: Path) -> None:
+    url, query = f"sqlite:///{shop}", "SELECT id, title, body, price FROM articles ORDER BY id"
+    columns = ColumnNames(title="title", text="body")
+    steps = [
+        (),
+        ("INSERT INTO articles VALUES ('C', 'Copy', 'Whales are mammals. They breathe air.', 9.5, NULL)",),
+        (
+            "UPDATE articles SET body = 'Whales sing.' WHERE id = 'A/1'",
+            "UPDATE articles SET price = 1 WHERE id = 'B 2'",
+        ),
+        ("DELETE FROM articles WHERE id = 'B 2'", "INSERT INTO articles VALUES (NULL, 'x', 'Lost.', 1, NULL)"),
+    ]
+    seen = []
+    for statements in steps:
+        change(shop, *statements)
+        preview = local.ingest_sql(url, query, columns=columns, dry_run=True)
+        report = local.ingest_sql(url, query, columns=columns)
+        assert (preview.run_id, preview.num_passages) == (None, 0)
+        for name in ("num_added", "num_updated", "num_unchanged", "num_exact_duplicates", "num_removed", "partly_read"):
+            assert getattr(preview, name) == getattr(report, name), name
+        assert preview.exact_duplicates == report.exact_duplicates
+        seen.append((report.num_added, report.num_updated, report.num_unchanged, report.num_removed))
+    assert seen == [(2, 0, 0, 0), (0, 0, 2, 0), (0, 2, 1, 0), (0, 0, 2, 1)]
+
+
+def test_dry_run_of_rows_makes_no_collection_and_reports_a_query_that_fails(local: Rag, shop: Path) -> None:
+    report = local.ingest_sql(f"sqlite:///{shop}", "SELECT id FROM nowhere", dry_run=True)
+    assert [refused.reason for refused in report.refused] == ["The query fails: no such table: nowhere."]
+    with pytest.raises(NotFound):
+        local.collection("default")
 
 
 def test_a_query_that_gives_no_rows_any_more_removes_all(local: Rag, shop: Path) -> None:
