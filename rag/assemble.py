@@ -39,8 +39,9 @@ from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
-from rag.store.collections import Collection, get_collection
+from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.database import Database
+from rag.store.documents import get_stored
 from rag.store.filters import Filters
 from rag.store.migrate import require_current
 from rag.store.sql_source import SqlSource
@@ -231,6 +232,14 @@ class Rag:
         report = self.ingester.import_documents(lines, uri=uri, collection=collection, on_progress=on_progress)
         self.save_index(collection)
         return report
+
+    def erase_document(self, document_id: int, *, reason: str, caller: Caller = OWNER) -> list[int]:
+        """Remove a document with all its versions for good, then save the index. See ``Ingester.erase``."""
+        dataset_ids = self.ingester.erase(document_id, reason=reason, caller=caller)
+        with self.database.read() as session:
+            collection = get_collection_by_id(session, get_stored(session, document_id).collection_id)
+        self.save_index(collection.name)
+        return dataset_ids
 
     def save_index(self, collection: str) -> None:
         """Bring a collection's index level with SQL and write a snapshot of it."""

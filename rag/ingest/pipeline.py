@@ -20,7 +20,7 @@ from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
-from rag.store.documents import documents_of_file, get_stored
+from rag.store.documents import documents_of_file, get_document, get_stored
 from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
 from rag.store.sql_source import SqlSource
 
@@ -208,6 +208,23 @@ class Ingester:
             raise NotFound(f"Document {document_id} is deleted already.")
         with self._run(name, [stored.source], Labels(tags={}), silent) as run:
             run.remove(document_id)
+
+    def erase(self, document_id: int, *, reason: str, caller: Caller = OWNER) -> list[int]:
+        """Remove a document with all its versions for good, a deleted one as well. See ``rag.store.erasure``.
+
+        Returns the ids of the datasets that it left; ``reason`` is kept with them and must not name the person.
+
+        Raises:
+            InvalidInput: the reason is blank.
+            NotFound: there is no such document, it has been erased already, or ``caller`` may not know of it.
+        """
+        if not reason.strip():
+            raise InvalidInput("An erasure needs a reason, which must not name the person.")
+        with self._database.read() as session:
+            found = get_document(session, document_id, caller=caller)
+            name = get_collection_by_id(session, found.document.collection_id).name
+        with self._run(name, [f"document {document_id}"], Labels(tags={}), silent) as run:
+            return run.erase(document_id, reason=reason)
 
     def _check_upload(self, file: str, collection: str, labels: Labels, caller: Caller) -> None:
         held = caller.access_labels

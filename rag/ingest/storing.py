@@ -26,6 +26,7 @@ from rag.store.documents import (
     set_duplicate_of,
     update_metadata,
 )
+from rag.store.erasure import erase_document
 from rag.store.index_changes import lock_collection
 from rag.store.near_duplicates import current_text, near_duplicates_of, remove_bands
 from rag.store.passages import remove_passages, replace_passages
@@ -140,6 +141,12 @@ class DocumentStorer:
         stored = get_stored(session, document_id)
         mark_deleted(session, document_id)
         self._give_up_place(session, stored)
+
+    def erase(self, session: Session, document_id: int, *, reason: str) -> list[int]:
+        """Take a document out, then erase it (see ``rag.store.erasure``); returns the ids of datasets that it left."""
+        if get_stored(session, document_id).deleted_at is None:
+            self.remove(session, document_id)
+        return erase_document(session, document_id, reason=reason)
 
     def _update_labels(
         self,

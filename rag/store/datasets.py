@@ -1,8 +1,8 @@
 """Datasets: named, immutable versions of what a collection held.
 
 There is no function that changes one, and the database refuses it too (``rag.store.dataset_tables``). The one way in
-which a document leaves a dataset is :func:`erase_document`, for a person's right to be forgotten: it leaves an entry
-that says so.
+which a document leaves a dataset is that it is erased, for a person's right to be forgotten (``rag.store.erasure``):
+that leaves an entry which says so.
 """
 
 import hashlib
@@ -201,20 +201,16 @@ def dataset_held(session: Session, collection_id: int, *, index_change_id: int) 
     return dataset_id if session.scalar(changed) is None else None
 
 
-def erase_document(session: Session, document_id: int, *, reason: str) -> list[int]:
+def erase_from_datasets(session: Session, document_id: int, *, reason: str) -> list[int]:
     """Take a document out of every dataset, for good; returns the datasets' ids.
 
     What is left is an entry with the document's id and the reason, which must not name the person. The datasets keep
     their counts and their ``sha256``: they say what once was.
     """
+    # Not by its source, which is found faster: it may have been another one then, when its file has moved since.
     statement = (
         select(DatasetDocumentRow.dataset_id)
-        .join(DatasetRow, DatasetRow.id == DatasetDocumentRow.dataset_id)
-        .join(
-            Document,
-            and_(Document.collection_id == DatasetRow.collection_id, Document.source == DatasetDocumentRow.source),
-        )
-        .where(Document.id == document_id)
+        .where(DatasetDocumentRow.document_id == document_id)
         .order_by(DatasetDocumentRow.dataset_id)
     )
     dataset_ids = list(session.scalars(statement))

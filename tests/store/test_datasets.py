@@ -15,7 +15,7 @@ from rag.store.datasets import (
     Dataset,
     create_dataset,
     dataset_held,
-    erase_document,
+    erase_from_datasets,
     find_dataset,
     get_dataset,
     list_dataset_documents,
@@ -167,7 +167,7 @@ def test_database_itself_refuses_to_change_a_dataset(
     library.add("b")
     dataset = create("v1")
     with library.database.write() as session:
-        erase_document(session, erased, reason="asked for")
+        erase_from_datasets(session, erased, reason="asked for")
     with library.database.write() as session, pytest.raises(IntegrityError, match="a dataset"):
         session.execute(text(statement))
     with library.database.read() as session:
@@ -189,8 +189,8 @@ def test_erased_document_leaves_every_dataset_and_an_entry_that_names_nobody(
     person, other = library.add("file:///jane-doe.txt"), library.add("b")
     datasets = [create("v1"), create("v2")]
     with library.database.write() as session:
-        assert erase_document(session, person, reason="request 12") == [dataset.id for dataset in datasets]
-        assert erase_document(session, person, reason="request 12") == []
+        assert erase_from_datasets(session, person, reason="request 12") == [dataset.id for dataset in datasets]
+        assert erase_from_datasets(session, person, reason="request 12") == []
     with library.database.read() as session:
         for dataset in datasets:
             now = get_dataset(session, dataset.id)
