@@ -20,6 +20,7 @@ from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
+from rag.store.datasets import lock_of_datasets, remove_drafts
 from rag.store.documents import documents_of_file, get_document, get_stored
 from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
 from rag.store.sql_source import SqlSource
@@ -222,9 +223,11 @@ class Ingester:
             raise InvalidInput("An erasure needs a reason, which must not name the person.")
         with self._database.read() as session:
             found = get_document(session, document_id, caller=caller)
-            name = get_collection_by_id(session, found.document.collection_id).name
-        with self._run(name, [f"document {document_id}"], Labels(tags={}), silent) as run:
-            return run.erase(document_id, reason=reason)
+            collection = get_collection_by_id(session, found.document.collection_id)
+        with self._database.exclusive(lock_of_datasets(collection.id)):
+            remove_drafts(self._database, collection.id)
+            with self._run(collection.name, [f"document {document_id}"], Labels(tags={}), silent) as run:
+                return run.erase(document_id, reason=reason)
 
     def _check_upload(self, file: str, collection: str, labels: Labels, caller: Caller) -> None:
         held = caller.access_labels

@@ -65,7 +65,8 @@ def erase_document(session: Session, document_id: int, *, reason: str) -> list[i
     """Remove all words of a document, its name and what is known of it; returns the ids of the datasets that it left.
 
     ``reason`` is kept with those datasets and must not name the person. Whoever erases a document that others repeat
-    makes one of ``duplicates_of`` the next original before, as when it is deleted.
+    makes one of ``duplicates_of`` the next original before, as when it is deleted. The caller holds the lock of
+    ``erase_from_datasets``.
 
     Raises:
         NotFound: there is no such document, or it has been erased already.

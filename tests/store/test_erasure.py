@@ -46,8 +46,14 @@ def _person(library: Any) -> int:
 
 
 def _log(library: Any, document_id: int, caller: Caller) -> int:
-    place = {"passage_id": 1, "document_id": document_id, "document_version": 1, "title": "T", "source": "s"}
-    where = {"origin": "real", "page": None, "row": None, "start": 0}
+    place: dict[str, Any] = {
+        "passage_id": 1,
+        "document_id": document_id,
+        "document_version": 1,
+        "title": "T",
+        "source": "s",
+    }
+    where: dict[str, Any] = {"origin": "real", "page": None, "row": None, "start": 0}
     answer = NewAnswer(
         collection_id=library.collection_id,
         question="Who was here?",
@@ -136,8 +142,8 @@ def test_deleted_document_is_erased_as_well_and_its_source_is_free_again(library
 def test_dataset_is_left_also_under_a_former_source(library: Any) -> None:
     person = library.add("file:///before.txt")
     library.add("b")
+    dataset = create_dataset(library.database, library.collection_id, name="v1")
     with library.database.write() as session:
-        dataset = create_dataset(session, library.collection_id, name="v1")
         rename_file(session, library.collection_id, former="file:///before.txt", present="file:///after.txt")
     assert _erase(library, person) == [dataset.id]
     with library.database.read() as session:
