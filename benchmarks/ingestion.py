@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from rag.assemble import Rag
 from rag.config import load_settings
+from rag.ingest.file_options import FileOptions
 from rag.store import migrate
 from rag.store.database import Database
 from rag.text.context import embedded_text
@@ -48,7 +49,7 @@ def _measure(folder: Path, files: Path, workers: int) -> tuple[int, float, float
     with Rag(load_settings(data_dir=folder)) as service:
         embedder = service.embedders.get(service.embedders.default)
         embedder.embed(["warm up"])
-        report = service.ingest(files, workers=workers)
+        report = service.ingest(files, options=FileOptions(workers=workers))
         with service.database.read() as session:
             rows = session.execute(
                 text(

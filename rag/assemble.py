@@ -1,6 +1,6 @@
 """From settings to the wired parts: the only place where they are put together. ``rag.open()`` leads here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -22,24 +22,26 @@ from rag.generators.reader_generator import ReaderGenerator, reader_passages
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
-from rag.ingest.file_options import FileOptions
+from rag.ingest.file_options import USUAL_OPTIONS, FileOptions
+from rag.ingest.labels import NO_LABELS, Labels
 from rag.ingest.pipeline import Ingester, OnProgress, silent
 from rag.ingest.preparation import Preparer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
-from rag.ingest.sql_rows import ColumnNames
+from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
-from rag.records import OWNER, Answer, Caller, Explanation, Hit, Origin, SearchOptions
+from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions
 from rag.reproduction import Reproduction, reproduce
-from rag.retriever import AS_SET, Retriever, SearchDefaults
+from rag.retriever import AS_SET, Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
-from rag.store.collections import Collection, get_collection
+from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.database import Database
+from rag.store.documents import get_stored
 from rag.store.filters import Filters
 from rag.store.migrate import require_current
 from rag.store.sql_source import SqlSource
@@ -104,16 +106,7 @@ class Rag:
             self.embedders,
             self.indexes,
             lambda question, hits: self.reader.relevance(question, reader_passages(hits)),
-            defaults=SearchDefaults(
-                fusion=self.settings.fusion,
-                keyword_weight=self.settings.keyword_weight,
-                candidates=self.settings.candidates,
-                rerank=self.settings.rerank,
-                num_reranked=self.settings.num_reranked,
-                max_candidates=self.settings.max_candidates,
-                max_top_k=self.settings.max_top_k,
-                max_question_chars=self.settings.max_question_chars,
-            ),
+            self.settings,
         )
 
     @cached_property
@@ -167,48 +160,19 @@ class Rag:
     def ingest(
         self,
         *paths: str | Path,
-        collection: str = DEFAULT_COLLECTION,
-        tags: Mapping[str, str] | None = None,
-        origin: Origin = "real",
-        access_labels: Sequence[str] | None = None,
-        prune: bool = False,
-        dry_run: bool = False,
-        text_field: str | None = None,
-        title_field: str | None = None,
-        id_field: str | None = None,
-        workers: int = 0,
-        on_progress: OnProgress = silent,
-    ) -> IngestionReport:
-        """Ingest files and folders, then bring the indexes up to date and save them. See ``FileOptions``."""
-        options = FileOptions(
-            tags=tags or {},
-            origin=origin,
-            access_labels=access_labels,
-            prune=prune,
-            text_field=text_field,
-            title_field=title_field,
-            id_field=id_field,
-            workers=workers,
-        )
-        files = [Path(path) for path in paths]
-        return self.ingest_files(files, options, collection=collection, dry_run=dry_run, on_progress=on_progress)
-
-    def ingest_files(
-        self,
-        paths: Sequence[Path],
-        options: FileOptions,
-        *,
+        options: FileOptions = USUAL_OPTIONS,
         collection: str = DEFAULT_COLLECTION,
         dry_run: bool = False,
         wait: bool = True,
         on_wait: Callable[[], None] = lambda: None,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
-        """The same with all options in one, as they are kept with the run. See ``Ingester.ingest``."""
+        """Ingest files and folders, then bring the indexes up to date and save them. See ``Ingester.ingest``."""
+        files = [Path(path) for path in paths]
         if dry_run:
-            return self.ingester.preview(paths, options, collection=collection)
+            return self.ingester.preview(files, options, collection=collection)
         report = self.ingester.ingest(
-            paths, options, collection=collection, wait=wait, on_wait=on_wait, on_progress=on_progress
+            files, options, collection=collection, wait=wait, on_wait=on_wait, on_progress=on_progress
         )
         self.save_index(collection)
         return report
@@ -232,26 +196,21 @@ class Rag:
         url: str,
         query: str,
         *,
+        columns: ColumnNames = USUAL_COLUMNS,
+        labels: Labels = NO_LABELS,
         collection: str = DEFAULT_COLLECTION,
-        tags: Mapping[str, str] | None = None,
-        origin: Origin = "real",
-        access_labels: Sequence[str] | None = None,
-        id_column: str = "id",
-        title_column: str | None = None,
-        text_column: str | None = None,
+        dry_run: bool = False,
         on_progress: OnProgress = silent,
     ) -> IngestionReport:
         """Ingest the rows of a query, then bring the indexes up to date and save them. See ``Ingester.ingest_rows``.
 
-        ``url`` is an SQLAlchemy URL of another database, which is only read. Without ``text_column`` a document's text
-        is its whole row.
+        ``url`` is an SQLAlchemy URL of another database, which is only read.
         """
+        source = SqlSource(url, query)
+        if dry_run:
+            return self.ingester.preview_rows(source, columns=columns, collection=collection, labels=labels)
         report = self.ingester.ingest_rows(
-            SqlSource(url, query),
-            columns=ColumnNames(id=id_column, title=title_column, text=text_column),
-            collection=collection,
-            labels=FileOptions(tags=tags or {}, origin=origin, access_labels=access_labels).labels,
-            on_progress=on_progress,
+            source, columns=columns, collection=collection, labels=labels, on_progress=on_progress
         )
         self.save_index(collection)
         return report
@@ -273,6 +232,14 @@ class Rag:
         report = self.ingester.import_documents(lines, uri=uri, collection=collection, on_progress=on_progress)
         self.save_index(collection)
         return report
+
+    def erase_document(self, document_id: int, *, reason: str, caller: Caller = OWNER) -> list[int]:
+        """Remove a document with all its versions for good, then save the index. See ``Ingester.erase``."""
+        dataset_ids = self.ingester.erase(document_id, reason=reason, caller=caller)
+        with self.database.read() as session:
+            collection = get_collection_by_id(session, get_stored(session, document_id).collection_id)
+        self.save_index(collection.name)
+        return dataset_ids
 
     def save_index(self, collection: str) -> None:
         """Bring a collection's index level with SQL and write a snapshot of it."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.config import Settings
 from rag.errors import InvalidInput, LimitExceeded
 from rag.index.allowed_ids import AllowedIds
 from rag.index.collection_index import CollectionIndex
@@ -70,20 +71,6 @@ class Reranker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchDefaults:
-    """What a search does where its options leave it open, and its limits. ``num_reranked`` passages are reordered."""
-
-    fusion: Fusion
-    keyword_weight: float
-    candidates: int
-    rerank: bool
-    num_reranked: int
-    max_candidates: int
-    max_top_k: int
-    max_question_chars: int
-
-
 class Retriever:
     """Hybrid search over one database. Safe to share between threads."""
 
@@ -93,11 +80,11 @@ class Retriever:
         embedders: Embedders,
         indexes: IndexSet,
         reranker: Reranker,
-        *,
-        defaults: SearchDefaults,
+        settings: Settings,
     ) -> None:
+        """``settings`` say what a search does where its options leave it open, and its limits."""
         self._database, self._embedders, self._indexes = database, embedders, indexes
-        self._reranker, self._defaults = reranker, defaults
+        self._reranker, self._settings = reranker, settings
         self._filters = FilterCache()
 
     def search(
@@ -140,7 +127,7 @@ class Retriever:
             fusion=wanted.fusion,
             allowed=allowed,
         )
-        hits = self._load(ranked, max(top_k, self._defaults.num_reranked) if wanted.rerank else top_k, caller)
+        hits = self._load(ranked, max(top_k, self._settings.num_reranked) if wanted.rerank else top_k, caller)
         retrieved = time.perf_counter()
         timings = {"embed": (embedded - started) * 1000, "retrieve": (retrieved - embedded) * 1000}
         if wanted.rerank:
@@ -160,14 +147,14 @@ class Retriever:
 
         A reader trained on questions is unsure of claims and key words; what the search knows of them stays.
         """
-        num = self._defaults.num_reranked
+        num = self._settings.num_reranked
         judged = zip(hits[:num], self._reranker(question, hits[:num]), strict=True)
         first = [replace(hit, scores=replace(hit.scores, relevance=relevance)) for hit, relevance in judged]
         return (*sorted(first, key=lambda hit: -_fused_and_relevant(hit.scores)), *hits[num:])
 
     def _filled(self, options: SearchOptions) -> _Wanted:
         """The options with the defaults in their gaps. Raises InvalidInput or LimitExceeded: one is out of range."""
-        defaults = self._defaults
+        defaults = self._settings
         wanted = _Wanted(
             mode=options.mode,
             **{
@@ -237,14 +224,14 @@ class Retriever:
         if not question.strip():
             raise InvalidInput("The question is empty; ask something.")
         check_plain_text(question)
-        if len(question) > (limit := self._defaults.max_question_chars):
+        if len(question) > (limit := self._settings.max_question_chars):
             raise LimitExceeded(
                 f"The question has {len(question)} characters; at most {limit} are allowed.",
                 setting="max_question_chars",
             )
         if top_k < 1:
             raise InvalidInput(f"top_k is {top_k}; it must be at least 1.")
-        if top_k > (limit := self._defaults.max_top_k):
+        if top_k > (limit := self._settings.max_top_k):
             raise LimitExceeded(f"top_k is {top_k}; at most {limit} is allowed.", setting="max_top_k")
 
     def _load(self, ranked: list[tuple[int, HitScores]], top_k: int, caller: Caller) -> tuple[Hit, ...]:

@@ -1,6 +1,11 @@
-"""What an ingestion did, as ``rag ingest --json`` prints it."""
+"""What an ingestion did, as ``rag ingest --json`` prints it, and what an upload did."""
 
-from rag.api.schemas import RecordResponse
+from typing import Self
+
+from pydantic import Field
+
+from rag.api.schemas import DocumentResponse, RecordResponse, Response
+from rag.ingest.report import Upload
 
 
 class SourcePairResponse(RecordResponse):
@@ -39,3 +44,20 @@ class IngestionReportResponse(RecordResponse):
     partly_read: list[SourceReasonResponse]
     seconds: float
     passages_per_second: float
+
+
+class UploadResponse(Response):
+    """The documents that the uploaded file holds now, and what of it is in none of them."""
+
+    documents: list[DocumentResponse]
+    partly_read: list[SourceReasonResponse] = Field(
+        description="An entry for each thing that was lost of the file, as in the report of an ingestion."
+    )
+
+    @classmethod
+    def from_record(cls, upload: Upload, *, collection: str) -> Self:
+        """The upload as it goes over the wire; ``collection`` is the name of its collection."""
+        return cls(
+            documents=[DocumentResponse.from_record(document, collection=collection) for document in upload.documents],
+            partly_read=[SourceReasonResponse.from_record(lost) for lost in upload.partly_read],
+        )

@@ -325,12 +325,6 @@ class DocumentListResponse(Response):
     next_after_id: int | None
 
 
-class UploadResponse(Response):
-    """The documents that the uploaded file holds now."""
-
-    documents: list[DocumentResponse]
-
-
 class HealthResponse(Response):
     """The process is up."""
 

@@ -32,8 +32,10 @@ def create(
     from rag.store.collections import get_collection
     from rag.store.datasets import create_dataset
 
-    with open_database(context) as database, database.write() as session:
-        dataset = create_dataset(session, get_collection(session, collection).id, name=name, note=remark)
+    with open_database(context) as database:
+        with database.read() as session:
+            collection_id = get_collection(session, collection).id
+        dataset = create_dataset(database, collection_id, name=name, note=remark)
     if as_json:
         print_json(DatasetResponse.from_record(dataset).model_dump(mode="json"))
     else:

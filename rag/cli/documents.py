@@ -1,10 +1,11 @@
 """``rag documents``."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -15,9 +16,14 @@ from rag.cli.output import Counter, console, note, open_output, plain, print_jso
 from rag.cli.state import open_database, settings_of
 from rag.cli.wording import short_source, synthetic
 
+if TYPE_CHECKING:
+    from rag.store.documents import StoredDocument
+    from rag.store.erasure import Remains
+
 app = typer.Typer(help="What is in a collection.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 STANDARD_STREAM = "-"
+SHOWN_IDS = 20
 
 
 @app.command("list")
@@ -99,6 +105,39 @@ def delete(
         console().print(f"document {document_id} deleted")
 
 
+@app.command()
+def erase(
+    context: typer.Context,
+    document_id: Annotated[int, typer.Argument(help="Its id.")],
+    reason: Annotated[str, typer.Option(help="Kept with the datasets that held it; it must not name the person.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a document for good: its text, all its versions, its name, and its place in every dataset.
+
+    What stays is listed first: logged answers that were shown its words keep them, with their quotes, and so do other
+    documents with the same words. Its file stays too, and is read again by the next ingestion of its folder; runs of
+    ingestion name it. So do backups, and index snapshots keep its words, without their order, until they are replaced.
+    """
+    from rag.assemble import Rag
+    from rag.store.documents import get_document
+    from rag.store.erasure import remains_of
+
+    with open_database(context) as database, database.read() as session:
+        document = get_document(session, document_id).document
+        remains = remains_of(session, document_id)
+    note(f"{document.title} · version {document.version} · {short_source(document.source)}")
+    _say_remains(document, remains)
+    if not yes:
+        _confirm_erasure()
+    with Rag(settings_of(context)) as service:
+        dataset_ids = service.erase_document(document_id, reason=reason)
+    if as_json:
+        print_json({"erased": document_id, "dataset_ids": dataset_ids, **asdict(remains)})
+    else:
+        console().print(f"document {document_id} erased, and taken out of {len(dataset_ids)} datasets")
+
+
 @app.command("export")
 def export_some(
     context: typer.Context,
@@ -149,6 +188,28 @@ def import_some(
             ),
         )
     finish(report, what="documents", as_json=as_json)
+
+
+def _confirm_erasure() -> None:
+    """Ask. Raises InvalidInput: the answer is no, or there is nobody to answer."""
+    from rag.errors import InvalidInput
+
+    try:
+        typer.confirm("Erase it for good?", abort=True, err=True)
+    except typer.Abort as error:
+        raise InvalidInput("Nothing was erased; answer y, or give --yes where nobody can be asked.") from error
+
+
+def _say_remains(document: "StoredDocument", remains: "Remains") -> None:
+    answers, copies = remains.answer_ids, remains.document_ids
+    note(f"stays: {len(answers)} logged answers that were shown its words{_listed(answers)}")
+    note(f"stays: {len(copies)} documents of its collection with the same words{_listed(copies)}")
+    note(f"stays: what it was read from, {short_source(document.file)}; the next ingestion of it stores it again")
+
+
+def _listed(ids: Sequence[int]) -> str:
+    shown = ", ".join(str(number) for number in ids[:SHOWN_IDS])
+    return f": {shown}{', …' if len(ids) > SHOWN_IDS else ''}" if ids else ""
 
 
 @contextmanager

@@ -109,7 +109,10 @@ def ingest(
         workers=workers,
     )
     columns = ColumnNames(id=id_column, title=title_column, text=text_column)
-    _check_source(paths, sql=sql, query=query, resume=resume, is_for_files=prune or dry_run or watch)
+    if resume and (paths or sql or query or prune or dry_run or watch):
+        raise InvalidInput("--resume goes on as the run was called; leave the rest out.")
+    if not resume:
+        _check_source(paths, sql=sql, query=query, is_for_files=prune or watch)
     if watch and dry_run:
         raise InvalidInput("--watch writes what changes; leave --dry-run out.")
     given = [path.absolute() for path in paths or []]
@@ -143,9 +146,9 @@ def _work(
         if resume:
             return service.resume_ingestion(collection=collection, wait=wait, on_progress=show)
         if sql is None or query is None:
-            return service.ingest_files(
-                paths,
-                options,
+            return service.ingest(
+                *paths,
+                options=options,
                 collection=collection,
                 dry_run=dry_run,
                 wait=wait,
@@ -155,13 +158,10 @@ def _work(
         return service.ingest_sql(
             sql,
             query,
+            columns=columns,
+            labels=options.labels,
             collection=collection,
-            tags=options.tags,
-            origin=options.origin,
-            access_labels=options.access_labels,
-            id_column=columns.id,
-            title_column=columns.title,
-            text_column=columns.text,
+            dry_run=dry_run,
             on_progress=lambda progress: counter.show(progress.num_passages, current=progress.current),
         )
 
@@ -187,7 +187,7 @@ def _watch(context: typer.Context, paths: Sequence[Path], options: "FileOptions"
                 num_removed = service.remove_files(gone, collection=collection)
                 note(f"{num_removed} documents of removed files left")
             if changed:
-                report = service.ingest_files(changed, replace(options, prune=False), collection=collection)
+                report = service.ingest(*changed, options=replace(options, prune=False), collection=collection)
                 finish(report, what="documents", as_json=False, exits=False)
 
 
@@ -203,17 +203,11 @@ def _checked_origin(origin: str) -> Literal["real", "synthetic"]:
     raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
 
 
-def _check_source(
-    paths: list[Path] | None, *, sql: str | None, query: str | None, resume: bool, is_for_files: bool
-) -> None:
-    if resume and (paths or sql or query or is_for_files):
-        raise InvalidInput("--resume goes on as the run was called; leave the rest out.")
-    if resume:
-        return
+def _check_source(paths: list[Path] | None, *, sql: str | None, query: str | None, is_for_files: bool) -> None:
     if sql is None and query is None:
         if not paths:
             raise InvalidInput("There is nothing to ingest; name files or folders, or --sql and --query.")
     elif sql is None or query is None:
         raise InvalidInput("--sql and --query belong together.")
     elif paths or is_for_files:
-        raise InvalidInput("PATHS, --prune, --watch and --dry-run are for files; leave them out with --sql.")
+        raise InvalidInput("PATHS, --prune and --watch are for files; leave them out with --sql.")

@@ -6,7 +6,8 @@ and nobody else has to wait. Of several documents that one nearly repeats, the r
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import Preparer
 from rag.ingest.prepared_document import PreparedDocument
 from rag.ingest.readers.limits import limits_of
-from rag.ingest.readers.raw_file import FieldNames
+from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
 from rag.ingest.readers.registry import holds_records, read_file
 from rag.ingest.report import IngestionReport, SourcePair, SourceReason
-from rag.ingest.storing import has_words, is_current
+from rag.ingest.storing import has_words, is_current, says_the_same
 from rag.records import Document
 from rag.store.collections import get_collection, get_or_create_collection
 from rag.store.database import Database, Session
+from rag.store.document_sources import sources_of_file
 from rag.store.documents import (
     DocumentDetails,
     DocumentText,
@@ -75,22 +77,41 @@ class _Preview:
         labels: Labels,
         fields: FieldNames,
         *,
+        collection: str,
         stored: _Shelf | None,
         new: _Shelf,
     ) -> None:
         self._preparer, self._labels, self._fields = preparer, labels, fields
-        self._limits = limits_of(settings)
+        self._limits, self._collection = limits_of(settings), collection
         self._stored, self._new = stored, new
         self._near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
-        self.counts: Counter[str] = Counter()
-        self.exact_duplicates: list[SourcePair] = []
-        self.near_duplicates: list[SourcePair] = []
-        self.refused: list[SourceReason] = []
-        self.partly_read: list[SourceReason] = []
+        self._started = time.perf_counter()
+        self._counts: Counter[str] = Counter()
+        self._exact_duplicates: list[SourcePair] = []
+        self._near_duplicates_found: list[SourcePair] = []
+        self._refused: list[SourceReason] = []
+        self._partly_read: list[SourceReason] = []
+
+    def report(self) -> IngestionReport:
+        """What has been found out."""
+        counts = {name: self._counts[name] for name in RunCounts.__dataclass_fields__}
+        kept = sum(counts[name] for name in ("num_added", "num_updated", "num_unchanged", "num_exact_duplicates"))
+        return IngestionReport(
+            run_id=None,
+            collection=self._collection,
+            **counts,
+            num_real=kept if self._labels.origin == "real" else 0,
+            num_synthetic=kept if self._labels.origin == "synthetic" else 0,
+            exact_duplicates=tuple(self._exact_duplicates),
+            near_duplicates=tuple(self._near_duplicates_found),
+            refused=tuple(self._refused),
+            partly_read=tuple(self._partly_read),
+            seconds=time.perf_counter() - self._started,
+        )
 
     def refuse(self, source: str, reason: str) -> None:
-        self.counts["num_refused"] += 1
-        self.refused.append(SourceReason(source=source, reason=reason))
+        self._counts["num_refused"] += 1
+        self._refused.append(SourceReason(source=source, reason=reason))
 
     def read(self, path: Path) -> None:
         sha256 = file_sha256(path)
@@ -98,21 +119,40 @@ class _Preview:
         if self._stored:
             known = documents_of_file(self._stored.session, self._stored.collection_id, path.as_uri())
             pipeline = self._preparer.pipeline + fields
-            if known and all(d.file_sha256 == sha256 and d.pipeline == pipeline for d in known):
-                self.counts["num_unchanged"] += len(known)
+            if known and all(self._is_unchanged(document, sha256, pipeline) for document in known):
+                self._counts["num_unchanged"] += len(known)
                 return
+        self.read_documents(path.as_uri(), read_file(path, limits=self._limits, fields=self._fields), fields=fields)
+
+    def read_documents(self, file: str, documents: Iterable[Document], *, fields: str = "") -> None:
+        """Documents that are all those of one file."""
+        sources: set[str] = set()
         try:
-            for document in read_file(path, limits=self._limits, fields=self._fields):
-                self.partly_read.extend(SourceReason(source=document.file, reason=loss) for loss in document.losses)
+            for document in documents:
+                sources.add(document.source)
+                self._partly_read.extend(SourceReason(source=document.file, reason=loss) for loss in document.losses)
                 self._classify(self._preparer.prepare(document, fields=fields))
         except InvalidInput as error:
-            self.refuse(path.as_uri(), str(error))
+            self.refuse(file, str(error))
+            return
+        if self._stored:
+            known = sources_of_file(self._stored.session, self._stored.collection_id, file)
+            self._counts["num_removed"] += sum(source not in sources for _, source in known)
+
+    def _is_unchanged(self, stored: StoredDocument, sha256: str | None, pipeline: str) -> bool:
+        return (
+            stored.file_sha256 == sha256
+            and stored.pipeline == pipeline
+            and self._labels.keep_readers(stored)
+            and dict(stored.tags) == dict(self._labels.tags)
+        )
 
     def _classify(self, prepared: PreparedDocument) -> None:
         source = prepared.document.source
         stored = find_by_source(self._stored.session, self._stored.collection_id, source) if self._stored else None
-        if is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
-            self.counts["num_unchanged"] += 1
+        if stored and is_current(stored, text_sha256=prepared.text_sha256, pipeline=prepared.pipeline):
+            is_same = says_the_same(stored, prepared.document, self._labels)
+            self._counts["num_unchanged" if is_same else "num_updated"] += 1
             return
         if self._stored and stored and has_words(stored, prepared.text_sha256):
             links = (stored.duplicate_of, stored.near_duplicate_of)
@@ -120,13 +160,13 @@ class _Preview:
         else:
             original, near = self._find_repeated(prepared, stored)
         if original is not None:
-            self.counts["num_exact_duplicates"] += 1
-            self.exact_duplicates.append(SourcePair(source=source, of=original))
+            self._counts["num_exact_duplicates"] += 1
+            self._exact_duplicates.append(SourcePair(source=source, of=original))
             return
-        self.counts["num_updated" if stored and stored.deleted_at is None else "num_added"] += 1
+        self._counts["num_updated" if stored and stored.deleted_at is None else "num_added"] += 1
         if near is not None:
-            self.counts["num_near_duplicates"] += 1
-            self.near_duplicates.append(SourcePair(source=source, of=near))
+            self._counts["num_near_duplicates"] += 1
+            self._near_duplicates_found.append(SourcePair(source=source, of=near))
 
     def _find_repeated(
         self, prepared: PreparedDocument, stored: StoredDocument | None
@@ -206,7 +246,7 @@ def _stored_shelf(session: Session, collection: str) -> _Shelf | None:
         return None
 
 
-def preview(
+def preview_files(
     database: Database,
     preparer: Preparer,
     settings: Settings,
@@ -221,30 +261,46 @@ def preview(
     Raises:
         InvalidInput: a path does not exist, or there is nothing to read.
     """
-    started = time.perf_counter()
+    with _preview(database, preparer, settings, collection=collection, labels=labels, fields=fields) as seen:
+        for path in find_files(paths, on_unreadable=lambda path, reason: seen.refuse(path.as_uri(), reason)):
+            seen.read(path)
+    return seen.report()
+
+
+def preview_documents(
+    database: Database,
+    preparer: Preparer,
+    settings: Settings,
+    file: str,
+    documents: Iterable[Document],
+    *,
+    collection: str,
+    labels: Labels,
+) -> IngestionReport:
+    """Say what an ingestion would do with documents that are read elsewhere, all of the one file of that URI."""
+    with _preview(database, preparer, settings, collection=collection, labels=labels, fields=NO_FIELDS) as seen:
+        seen.read_documents(file, documents)
+    return seen.report()
+
+
+@contextmanager
+def _preview(
+    database: Database,
+    preparer: Preparer,
+    settings: Settings,
+    *,
+    collection: str,
+    labels: Labels,
+    fields: FieldNames,
+) -> Iterator[_Preview]:
     with database.read() as session, scratch_database() as scratch, scratch.write() as scratch_session:
         made = get_or_create_collection(scratch_session, collection, embedding_model=preparer.embedding_model)
-        seen = _Preview(
+        yield _Preview(
             preparer,
             settings,
             labels,
             fields,
+            collection=collection,
             stored=_stored_shelf(session, collection),
             new=_Shelf(scratch_session, made.id),
         )
-        for path in find_files(paths, on_unreadable=lambda path, reason: seen.refuse(path.as_uri(), reason)):
-            seen.read(path)
-    counts = {name: seen.counts[name] for name in RunCounts.__dataclass_fields__}
-    kept = sum(counts[name] for name in ("num_added", "num_updated", "num_unchanged", "num_exact_duplicates"))
-    return IngestionReport(
-        run_id=None,
-        collection=collection,
-        **counts,
-        num_real=kept if labels.origin == "real" else 0,
-        num_synthetic=kept if labels.origin == "synthetic" else 0,
-        exact_duplicates=tuple(seen.exact_duplicates),
-        near_duplicates=tuple(seen.near_duplicates),
-        refused=tuple(seen.refused),
-        partly_read=tuple(seen.partly_read),
-        seconds=time.perf_counter() - started,
-    )

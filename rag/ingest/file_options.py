@@ -48,3 +48,6 @@ class FileOptions:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The same again; options that this version does not know are left out."""
         return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})
+
+
+USUAL_OPTIONS = FileOptions()

@@ -36,6 +36,9 @@ class Labels:
         return (self.origin, self.access_labels_for(stored)) == (stored.origin, stored.access_labels)
 
 
+NO_LABELS = Labels(tags={})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledDocument:
     """A document on its way into a collection, with all that was not read from its words.

@@ -8,19 +8,20 @@ from typing import BinaryIO, Literal
 
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, StoreUnavailable, UnreadableDocument
-from rag.ingest.dry_run import preview
+from rag.ingest.dry_run import preview_documents, preview_files
 from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.raw_file import NO_FIELDS
-from rag.ingest.report import IngestionProgress, IngestionReport
+from rag.ingest.report import IngestionProgress, IngestionReport, Upload
 from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
 from rag.store.database import Database
-from rag.store.documents import StoredDocument, documents_of_file, get_stored
+from rag.store.datasets import lock_of_datasets, remove_drafts
+from rag.store.documents import documents_of_file, get_document, get_stored
 from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
 from rag.store.sql_source import SqlSource
 
@@ -89,7 +90,7 @@ class Ingester:
 
     def preview(self, paths: Sequence[Path], options: FileOptions, *, collection: str) -> IngestionReport:
         """What ``ingest`` would do, found out by reading only. See ``rag.ingest.dry_run``."""
-        return preview(
+        return preview_files(
             self._database,
             self._preparer,
             self._settings,
@@ -106,10 +107,8 @@ class Ingester:
             run.prune(files, keep=set())
         return run.counts.num_removed
 
-    def upload(
-        self, data: bytes, *, name: str, collection: str, labels: Labels, caller: Caller = OWNER
-    ) -> list[StoredDocument]:
-        """Ingest one file given as bytes; returns its documents.
+    def upload(self, data: bytes, *, name: str, collection: str, labels: Labels, caller: Caller = OWNER) -> Upload:
+        """Ingest one file given as bytes.
 
         Raises:
             UnreadableDocument: nothing, or not everything, could be read from it.
@@ -123,7 +122,8 @@ class Ingester:
         if report.refused:
             raise UnreadableDocument(report.refused[0].reason)
         with self._database.read() as session:
-            return documents_of_file(session, run.collection.id, upload_source(name))
+            documents = documents_of_file(session, run.collection.id, upload_source(name))
+        return Upload(documents=tuple(documents), partly_read=report.partly_read)
 
     def ingest_documents(
         self,
@@ -165,6 +165,20 @@ class Ingester:
             on_progress=on_progress,
         )
 
+    def preview_rows(
+        self, source: SqlSource, *, columns: ColumnNames, collection: str, labels: Labels
+    ) -> IngestionReport:
+        """What ``ingest_rows`` would do, found out by reading only. See ``rag.ingest.dry_run``."""
+        return preview_documents(
+            self._database,
+            self._preparer,
+            self._settings,
+            source.uri,
+            row_documents(source, columns, limits_of(self._settings)),
+            collection=collection,
+            labels=labels,
+        )
+
     def import_documents(
         self, lines: BinaryIO, *, uri: str, collection: str, on_progress: OnProgress = silent
     ) -> IngestionReport:
@@ -195,6 +209,25 @@ class Ingester:
             raise NotFound(f"Document {document_id} is deleted already.")
         with self._run(name, [stored.source], Labels(tags={}), silent) as run:
             run.remove(document_id)
+
+    def erase(self, document_id: int, *, reason: str, caller: Caller = OWNER) -> list[int]:
+        """Remove a document with all its versions for good, a deleted one as well. See ``rag.store.erasure``.
+
+        Returns the ids of the datasets that it left; ``reason`` is kept with them and must not name the person.
+
+        Raises:
+            InvalidInput: the reason is blank.
+            NotFound: there is no such document, it has been erased already, or ``caller`` may not know of it.
+        """
+        if not reason.strip():
+            raise InvalidInput("An erasure needs a reason, which must not name the person.")
+        with self._database.read() as session:
+            found = get_document(session, document_id, caller=caller)
+            collection = get_collection_by_id(session, found.document.collection_id)
+        with self._database.exclusive(lock_of_datasets(collection.id)):
+            remove_drafts(self._database, collection.id)
+            with self._run(collection.name, [f"document {document_id}"], Labels(tags={}), silent) as run:
+                return run.erase(document_id, reason=reason)
 
     def _check_upload(self, file: str, collection: str, labels: Labels, caller: Caller) -> None:
         held = caller.access_labels

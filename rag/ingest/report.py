@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rag.store.documents import StoredDocument
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestionProgress:
@@ -67,3 +69,11 @@ class IngestionReport:
     def passages_per_second(self) -> float:
         """Passages written in a second of the run."""
         return self.num_passages / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """What became of a file that was given as bytes: its documents now, and what of it was lost, as in a report."""
+
+    documents: tuple[StoredDocument, ...]
+    partly_read: tuple[SourceReason, ...]

@@ -138,6 +138,13 @@ class IngestionRun:
         """Take one document out."""
         self._remove([document_id])
 
+    def erase(self, document_id: int, *, reason: str) -> list[int]:
+        """Erase one document; returns the ids of the datasets that it left."""
+        with self._database.write() as session:
+            dataset_ids = self._storer.erase(session, document_id, reason=reason)
+        self._tally.counts["num_removed"] += 1
+        return dataset_ids
+
     @property
     def collection(self) -> Collection:
         """Where the documents go."""

@@ -32,6 +32,9 @@ class ColumnNames:
     text: str | None = None
 
 
+USUAL_COLUMNS = ColumnNames()
+
+
 def row_documents(source: SqlSource, columns: ColumnNames, limits: Limits) -> Iterator[Document]:
     """Each row as a document ``source.uri#id``. All columns but the text are metadata, as far as they are scalars.
 

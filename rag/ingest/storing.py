@@ -10,6 +10,7 @@ from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
 from rag.ingest.preparation import PreparedPassages, Preparer
 from rag.ingest.prepared_document import PreparedDocument
+from rag.records import Document
 from rag.store.database import Session
 from rag.store.documents import (
     DocumentDetails,
@@ -25,6 +26,7 @@ from rag.store.documents import (
     set_duplicate_of,
     update_metadata,
 )
+from rag.store.erasure import erase_document
 from rag.store.index_changes import lock_collection
 from rag.store.near_duplicates import current_text, near_duplicates_of, remove_bands
 from rag.store.passages import remove_passages, replace_passages
@@ -59,6 +61,12 @@ def has_words(stored: StoredDocument | None, text_sha256: str) -> bool:
 def is_current(stored: StoredDocument | None, *, text_sha256: str, pipeline: str) -> bool:
     """Whether the stored document has the same words, split the same way."""
     return stored is not None and has_words(stored, text_sha256) and stored.pipeline == pipeline
+
+
+def says_the_same(stored: StoredDocument, document: Document, labels: Labels) -> bool:
+    """Whether all that is known of a stored document beside its words is what is said of it now."""
+    told = (document.title, dict(document.metadata), dict(labels.tags))
+    return labels.keep_readers(stored) and told == (stored.title, dict(stored.metadata), dict(stored.tags))
 
 
 class DocumentStorer:
@@ -134,6 +142,12 @@ class DocumentStorer:
         mark_deleted(session, document_id)
         self._give_up_place(session, stored)
 
+    def erase(self, session: Session, document_id: int, *, reason: str) -> list[int]:
+        """Take a document out, then erase it (see ``rag.store.erasure``); returns the ids of datasets that it left."""
+        if get_stored(session, document_id).deleted_at is None:
+            self.remove(session, document_id)
+        return erase_document(session, document_id, reason=reason)
+
     def _update_labels(
         self,
         session: Session,
@@ -144,10 +158,8 @@ class DocumentStorer:
         labels: Labels,
     ) -> Outcome:
         document = prepared.document
-        access_labels = labels.access_labels_for(stored)
-        told = (document.title, dict(document.metadata), dict(labels.tags), labels.origin, access_labels)
-        known = (stored.title, dict(stored.metadata), dict(stored.tags), stored.origin, stored.access_labels)
-        if told != known or stored.file_sha256 != file_sha256:
+        is_same = says_the_same(stored, document, labels)
+        if not is_same or stored.file_sha256 != file_sha256:
             update_metadata(
                 session,
                 stored.id,
@@ -155,10 +167,10 @@ class DocumentStorer:
                 tags=labels.tags,
                 metadata=document.metadata,
                 origin=labels.origin,
-                access_labels=access_labels,
+                access_labels=labels.access_labels_for(stored),
                 file_sha256=file_sha256,
             )
-        return Outcome(document_id=stored.id, kind="unchanged" if told == known else "updated")
+        return Outcome(document_id=stored.id, kind="unchanged" if is_same else "updated")
 
     def _write_passages(
         self,

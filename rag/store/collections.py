@@ -11,6 +11,7 @@ from rag.records import OWNER, Caller
 from rag.store import tables
 from rag.store.access import documents_open_to
 from rag.store.database import insert_if_absent
+from rag.store.embedding_generations import put_generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,24 +80,13 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
     if found is not None:
         return found
     # Another process may make it in the meantime.
-    now = datetime.now(UTC)
     insert_if_absent(
         session,
         tables.Collection,
-        {"name": name, "embedding_model": embedding_model, "created_at": now},
+        {"name": name, "embedding_model": embedding_model, "created_at": datetime.now(UTC)},
     )
     made = get_collection(session, name)
-    insert_if_absent(
-        session,
-        tables.EmbeddingGeneration,
-        {
-            "collection_id": made.id,
-            "embedding_model": made.embedding_model,
-            "status": "active",
-            "created_at": now,
-            "activated_at": now,
-        },
-    )
+    put_generation(session, made.id, made.embedding_model, "active")
     return made
 
 

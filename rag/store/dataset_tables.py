@@ -1,8 +1,8 @@
 """The tables of datasets: what a collection held at one moment, under a name.
 
-Triggers that the migration makes refuse every update of these rows and every deletion but one: a row of
-``dataset_documents`` for which ``dataset_erasures`` has an entry. They guard against mistakes of programs and people,
-not against somebody who may change the schema.
+Triggers that the migrations make refuse every update of these rows and every deletion but one: a row of
+``dataset_documents`` for which ``dataset_erasures`` has an entry. Only a dataset that is still a draft may be changed
+and deleted. They guard against mistakes of programs and people, not against somebody who may change the schema.
 """
 
 from datetime import datetime
@@ -65,3 +65,11 @@ class DatasetErasure(Base):
     document_id: Mapped[int] = mapped_column(primary_key=True)
     reason: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class DatasetDraft(Base):
+    """A dataset whose documents are still being written, or were when a process died: for nobody to see."""
+
+    __tablename__ = "dataset_drafts"
+
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)

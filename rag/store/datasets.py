@@ -1,27 +1,31 @@
 """Datasets: named, immutable versions of what a collection held.
 
 There is no function that changes one, and the database refuses it too (``rag.store.dataset_tables``). The one way in
-which a document leaves a dataset is :func:`erase_document`, for a person's right to be forgotten: it leaves an entry
-that says so.
+which a document leaves a dataset is that it is erased, for a person's right to be forgotten (``rag.store.erasure``):
+that leaves an entry which says so.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, not_, or_, select
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, insert, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
 from rag.records import Origin
+from rag.store.database import Database
 from rag.store.dataset_tables import Dataset as DatasetRow
 from rag.store.dataset_tables import DatasetDocument as DatasetDocumentRow
-from rag.store.dataset_tables import DatasetErasure
+from rag.store.dataset_tables import DatasetDraft, DatasetErasure
 from rag.store.index_changes import last_change_id, lock_collection
 from rag.store.tables import Collection, Document
 
-ROWS_PER_FETCH = 10_000
+ROWS_PER_BATCH = 5_000
+"""Documents that one transaction adds to a dataset, or takes from one that was broken off."""
+_DRAFTS = select(DatasetDraft.dataset_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +61,11 @@ class DatasetDocument:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    sha256: str
-    num_real: int
-    num_synthetic: int
+def create_dataset(database: Database, collection_id: int, *, name: str, note: str | None = None) -> Dataset:
+    """Keep what a collection holds now, under a name.
 
-
-def create_dataset(session: Session, collection_id: int, *, name: str, note: str | None = None) -> Dataset:
-    """Keep what a collection holds now, under a name. Writers of the collection wait until the commit.
+    All documents are those of one moment, but they are written in batches, so that other writers wait for one of these
+    at most; nobody sees the dataset before the last is written. One at a time is created in a collection.
 
     Raises:
         InvalidInput: the name is blank, has blanks at its ends, or is taken in this collection.
@@ -73,35 +73,37 @@ def create_dataset(session: Session, collection_id: int, *, name: str, note: str
     """
     if not name or name != name.strip():
         raise InvalidInput("A dataset needs a name that neither begins nor ends with a blank.")
-    lock_collection(session, collection_id)
-    if _datasets(session, DatasetRow.collection_id == collection_id, DatasetRow.name == name):
-        raise InvalidInput(f"This collection has a dataset {name!r} already, which never changes; choose another name.")
-    content = _content(session, collection_id)
-    row = DatasetRow(
-        collection_id=collection_id,
-        name=name,
-        note=note,
-        index_change_id=last_change_id(session, collection_id),
-        num_documents=content.num_real + content.num_synthetic,
-        num_real=content.num_real,
-        num_synthetic=content.num_synthetic,
-        sha256=content.sha256,
-        created_at=datetime.now(UTC),
-    )
-    session.add(row)
-    session.flush()
-    documents = select(
-        literal(row.id),
-        Document.source,
-        Document.id,
-        Document.version,
-        Document.text_sha256,
-        Document.origin,
-    ).where(*_held(collection_id))
-    columns = ["dataset_id", "source", "document_id", "document_version", "text_sha256", "origin"]
-    # In the order of the primary key, since an index filled in its own order is filled fastest.
-    session.execute(insert(DatasetDocumentRow).from_select(columns, documents.order_by(_code_points(session))))
-    return get_dataset(session, row.id)
+    with database.exclusive(lock_of_datasets(collection_id)):
+        remove_drafts(database, collection_id)
+        with database.read() as snapshot:
+            dataset_id = _begin_draft(database, snapshot, collection_id, name=name, note=note)
+            content = _write_documents(database, snapshot, dataset_id, collection_id)
+        with database.write() as session:
+            session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(**content))
+            session.execute(delete(DatasetDraft).where(DatasetDraft.dataset_id == dataset_id))
+            return get_dataset(session, dataset_id)
+
+
+def lock_of_datasets(collection_id: int) -> str:
+    """What to hold with ``Database.exclusive`` so that no dataset of the collection is being created meanwhile."""
+    return f"datasets-{collection_id}"
+
+
+def remove_drafts(database: Database, collection_id: int) -> None:
+    """Delete what was left of datasets whose creation was broken off. The caller holds :func:`lock_of_datasets`."""
+    drafts = select(DatasetRow.id).where(DatasetRow.collection_id == collection_id, DatasetRow.id.in_(_DRAFTS))
+    with database.read() as session:
+        dataset_ids = session.scalars(drafts).all()
+    document = DatasetDocumentRow
+    for dataset_id in dataset_ids:
+        batch = select(document.source).where(document.dataset_id == dataset_id).limit(ROWS_PER_BATCH)
+        is_empty = False
+        while not is_empty:
+            with database.write() as session:
+                some = delete(document).where(document.dataset_id == dataset_id, document.source.in_(batch))
+                is_empty = not session.scalars(some.returning(document.document_id)).all()
+        with database.write() as session:
+            session.execute(delete(DatasetRow).where(DatasetRow.id == dataset_id))
 
 
 def get_dataset(session: Session, dataset_id: int) -> Dataset:
@@ -170,7 +172,7 @@ def dataset_held(session: Session, collection_id: int, *, index_change_id: int) 
     """
     newest = session.execute(
         select(DatasetRow.id, DatasetRow.index_change_id, DatasetRow.created_at)
-        .where(DatasetRow.collection_id == collection_id)
+        .where(DatasetRow.collection_id == collection_id, DatasetRow.id.not_in(_DRAFTS))
         .order_by(DatasetRow.id.desc())
         .limit(1)
     ).one_or_none()
@@ -201,20 +203,17 @@ def dataset_held(session: Session, collection_id: int, *, index_change_id: int) 
     return dataset_id if session.scalar(changed) is None else None
 
 
-def erase_document(session: Session, document_id: int, *, reason: str) -> list[int]:
+def erase_from_datasets(session: Session, document_id: int, *, reason: str) -> list[int]:
     """Take a document out of every dataset, for good; returns the datasets' ids.
 
     What is left is an entry with the document's id and the reason, which must not name the person. The datasets keep
-    their counts and their ``sha256``: they say what once was.
+    their counts and their ``sha256``: they say what once was. The caller holds :func:`lock_of_datasets` and has called
+    :func:`remove_drafts`, or a dataset that is being created would get the document all the same.
     """
+    # Not by its source, which is found faster: it may have been another one then, when its file has moved since.
     statement = (
         select(DatasetDocumentRow.dataset_id)
-        .join(DatasetRow, DatasetRow.id == DatasetDocumentRow.dataset_id)
-        .join(
-            Document,
-            and_(Document.collection_id == DatasetRow.collection_id, Document.source == DatasetDocumentRow.source),
-        )
-        .where(Document.id == document_id)
+        .where(DatasetDocumentRow.document_id == document_id, DatasetDocumentRow.dataset_id.not_in(_DRAFTS))
         .order_by(DatasetDocumentRow.dataset_id)
     )
     dataset_ids = list(session.scalars(statement))
@@ -232,10 +231,6 @@ def erase_document(session: Session, document_id: int, *, reason: str) -> list[i
     return dataset_ids
 
 
-def _held(collection_id: int) -> Sequence[ColumnElement[bool]]:
-    return Document.collection_id == collection_id, Document.deleted_at.is_(None)
-
-
 def _code_points(session: Session) -> ColumnElement[str]:
     """The order of the sources' code points, whatever order the database has for words."""
     if session.get_bind().dialect.name == "postgresql":
@@ -245,18 +240,66 @@ def _code_points(session: Session) -> ColumnElement[str]:
     return Document.source.concat("")
 
 
-def _content(session: Session, collection_id: int) -> _Content:
+def _begin_draft(database: Database, snapshot: Session, collection_id: int, *, name: str, note: str | None) -> int:
+    """Begin the snapshot and the draft of a dataset at a moment at which nobody changes the collection."""
+    with database.write() as session:
+        lock_collection(session, collection_id)
+        if _datasets(session, DatasetRow.collection_id == collection_id, DatasetRow.name == name):
+            raise InvalidInput(
+                f"This collection has a dataset {name!r} already, which never changes; choose another name."
+            )
+        row = DatasetRow(
+            collection_id=collection_id,
+            name=name,
+            note=note,
+            index_change_id=last_change_id(snapshot, collection_id),
+            num_documents=0,
+            num_real=0,
+            num_synthetic=0,
+            sha256="",
+            created_at=datetime.now(UTC),
+        )
+        session.add(row)
+        session.flush()
+        session.execute(insert(DatasetDraft), {"dataset_id": row.id})
+        return row.id
+
+
+def _write_documents(
+    database: Database, snapshot: Session, dataset_id: int, collection_id: int
+) -> Mapping[str, int | str]:
+    """Write what the snapshot holds to a draft; returns what the dataset then says of it."""
     statement = (
-        select(Document.source, Document.text_sha256, Document.origin)
-        .where(*_held(collection_id))
-        .order_by(_code_points(session))
-        .execution_options(yield_per=ROWS_PER_FETCH)
+        select(Document.source, Document.id, Document.version, Document.text_sha256, Document.origin)
+        .where(Document.collection_id == collection_id, Document.deleted_at.is_(None))
+        .order_by(_code_points(snapshot))  # also the order of the primary key, in which an index is filled fastest
+        .execution_options(yield_per=ROWS_PER_BATCH)
     )
     sha256, counts = hashlib.sha256(), {"real": 0, "synthetic": 0}
-    for source, text_sha256, origin in session.execute(statement):
-        sha256.update(f"{source}\0{text_sha256}\0".encode())
-        counts[origin] += 1
-    return _Content(sha256.hexdigest(), counts["real"], counts["synthetic"])
+    with snapshot.execute(statement) as found:
+        for batch in found.partitions():
+            rows = []
+            for source, document_id, version, text_sha256, origin in batch:
+                sha256.update(f"{source}\0{text_sha256}\0".encode())
+                counts[origin] += 1
+                rows.append(
+                    {
+                        "dataset_id": dataset_id,
+                        "source": source,
+                        "document_id": document_id,
+                        "document_version": version,
+                        "text_sha256": text_sha256,
+                        "origin": origin,
+                    }
+                )
+            with database.write() as session:
+                # Into the table, not the class, which takes longer.
+                session.execute(insert(cast(Table, DatasetDocumentRow.__table__)), rows)
+    return {
+        "num_documents": sum(counts.values()),
+        **{f"num_{origin}": number for origin, number in counts.items()},
+        "sha256": sha256.hexdigest(),
+    }
 
 
 def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
@@ -276,7 +319,7 @@ def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
             DatasetRow.created_at,
         )
         .join(Collection, Collection.id == DatasetRow.collection_id)
-        .where(*wanted)
+        .where(DatasetRow.id.not_in(_DRAFTS), *wanted)
         .order_by(DatasetRow.id)
     )
     return [Dataset(**row._mapping) for row in session.execute(statement)]

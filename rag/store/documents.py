@@ -41,6 +41,8 @@ def get_document(
             tables.DocumentVersion.document_id == document_id, tables.DocumentVersion.version == wanted
         )
     )
+    if row is None and wanted == stored.version:
+        raise NotFound(f"Document {document_id} has been erased.")  # see rag.store.erasure
     if row is None:
         raise NotFound(f"There is no version {wanted} of document {document_id}; the current one is {stored.version}.")
     return DocumentText(

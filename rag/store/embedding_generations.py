@@ -69,18 +69,24 @@ def begin_generation(session: Session, collection_id: int, embedding_model: str)
     lock_collection(session, collection_id)
     if active_model(session, collection_id) == embedding_model:
         raise InvalidInput(f"The collection is embedded with {embedding_model!r} already; name another model.")
+    put_generation(session, collection_id, embedding_model, "building")
+    _set_status(session, collection_id, embedding_model, "building")
+
+
+def put_generation(session: Session, collection_id: int, embedding_model: str, status: GenerationStatus) -> None:
+    """Note a generation with that status, unless it is there already."""
+    now = datetime.now(UTC)
     insert_if_absent(
         session,
         tables.EmbeddingGeneration,
         {
             "collection_id": collection_id,
             "embedding_model": embedding_model,
-            "status": "building",
-            "created_at": datetime.now(UTC),
-            "activated_at": None,
+            "status": status,
+            "created_at": now,
+            "activated_at": now if status == "active" else None,
         },
     )
-    _set_status(session, collection_id, embedding_model, "building")
 
 
 def active_model(session: Session, collection_id: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -184,20 +184,6 @@ def count_files(session: Session, run_id: int) -> dict[str, int]:
     return dict(session.execute(statement).all())
 
 
-def list_files(
-    session: Session, run_id: int, *, status: FileStatus | None = None, after: str = "", limit: int = 100
-) -> list[FileState]:
-    """Files of a run by URI; ``after`` continues after a page."""
-    files = tables.IngestionFile
-    statement = select(files).where(files.run_id == run_id, files.file > after).order_by(files.file).limit(limit)
-    if status is not None:
-        statement = statement.where(files.status == status)
-    return [
-        FileState(file=row.file, status=_file_status(row.status), num_documents=row.num_documents, reason=row.reason)
-        for row in session.scalars(statement)
-    ]
-
-
 def get_run(session: Session, run_id: int) -> RunRecord:
     """One run.
 
@@ -262,10 +248,3 @@ def _record(row: tables.IngestionRun) -> RunRecord:
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
-
-
-def _file_status(value: str) -> FileStatus:
-    for status in get_args(FileStatus):
-        if value == status:
-            return status  # type: ignore[no-any-return]
-    raise ValueError(f"no status of a file: {value}")

@@ -155,6 +155,18 @@ def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(owner: T
     assert nobody.post("/v1/search", json={"query": "canteen noon"}).json()["hits"] == []
 
 
+def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: TestClient, service: Rag) -> None:
+    hidden = next(d["id"] for d in owner.get("/v1/documents").json()["documents"] if d["access_labels"])
+    answer = service.ask(QUESTION, caller=HR_PERSON)
+    with pytest.raises(NotFound, match=f"There is no document {hidden}"):
+        service.erase_document(hidden, reason="request 12", caller=NOBODY)
+    assert person.get(f"/v1/documents/{hidden}").status_code == 200
+    assert service.erase_document(hidden, reason="request 12", caller=HR_PERSON) == []
+    assert "has been erased" in owner.get(f"/v1/documents/{hidden}").json()["detail"]
+    assert hidden not in {hit.document_id for hit in service.search(QUESTION)}
+    assert person.get(f"/v1/answers/{answer.id}").json()["citations"], "the log says what people were told"
+
+
 @pytest.mark.usefixtures("owner")
 def test_logged_answer_is_not_explained_or_reproduced_for_others(service: Rag) -> None:
     answer = service.ask(QUESTION, caller=HR_PERSON)

@@ -1,10 +1,14 @@
 """Uploading, listing, showing and deleting documents over REST."""
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
+
+from rag.assemble import Rag
 
 Check = Callable[..., str]
 Upload = Callable[..., Response]
@@ -25,6 +29,22 @@ def test_file_of_many_documents_returns_them_all(upload: Upload) -> None:
     documents = upload("rows.jsonl", '{"text": "The first words."}\n{"text": "Other things."}\n').json()["documents"]
     assert len(documents) == 2
     assert len({document["source"] for document in documents}) == 2
+
+
+def test_upload_says_what_was_lost_of_the_file_as_an_ingestion_does(
+    service: Rag, upload: Upload, tmp_path: Path
+) -> None:
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("hours.txt", "Open from nine to five.")
+        archive.writestr("door.exe", b"\x00\x01")
+    report = service.ingest(packed, collection="files")
+    lost = upload("packed.zip", packed.read_bytes()).json()["partly_read"]
+    assert [entry["source"] for entry in lost] == ["upload:packed.zip"]
+    assert [entry["reason"] for entry in lost] == [entry.reason for entry in report.partly_read]
+    assert "door.exe" in lost[0]["reason"]
+    assert upload("packed.zip", packed.read_bytes()).json()["partly_read"] == lost, "unchanged, and as much is lost"
+    assert upload("whole.txt", "Some words.").json()["partly_read"] == []
 
 
 def test_same_words_under_another_name_are_a_duplicate_and_found_once(filled: TestClient, upload: Upload) -> None:

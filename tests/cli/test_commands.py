@@ -42,8 +42,8 @@ class Command:
     def __init__(self, database_url: str, data_dir: Path) -> None:
         self._options = ["--database-url", database_url, "--data-dir", str(data_dir)]
 
-    def invoke(self, *arguments: str) -> Result:
-        return CliRunner().invoke(app, [*self._options, *arguments])
+    def invoke(self, *arguments: str, input: str | None = None) -> Result:
+        return CliRunner().invoke(app, [*self._options, *arguments], input=input)
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
         result = self.invoke(*arguments)
@@ -161,6 +161,42 @@ def test_vector_index_can_be_set_and_its_recall_is_verified(
     monkeypatch.setenv("RAG_VECTOR_INDEX", "flat")
     with pytest.raises(RagError, match="vector_index"):
         rag("index", "stats")
+
+
+def test_document_is_erased_for_good_after_a_look_at_what_stays(rag: Command, folder: Path) -> None:
+    rag("ingest", str(folder), status=3)
+    rag("ask", "Who keeps the support rota?")
+    (number,) = (hit["document_id"] for hit in rag.json("search", "support rota", "--top-k", "1")["hits"])
+    (copy,) = (hit["also_in"][0]["document_id"] for hit in rag.json("search", "support rota", "--top-k", "1")["hits"])
+    rag("datasets", "create", "June")
+    erase = ["documents", "erase", str(number), "--reason", "request 12"]
+    with pytest.raises(RagError, match="Nothing was erased; answer y, or give --yes"):
+        rag(*erase)
+    asked = rag.invoke(*erase)
+    assert "stays: 1 logged answers that were shown its words: 1" in asked.stderr
+    assert f"stays: 1 documents of its collection with the same words: {copy}" in asked.stderr
+    assert "Erase it for good?" in asked.stderr
+    with pytest.raises(RagError, match="needs a reason"):
+        rag("documents", "erase", str(number), "--reason", " ", "--yes")
+    assert rag("documents", "show", str(number))
+    erased = rag.json(*erase, "--yes")
+    assert erased == {"erased": number, "dataset_ids": [1], "answer_ids": [1], "document_ids": [copy]}
+    for command in (["documents", "show", str(number)], [*erase, "--yes"]):
+        with pytest.raises(RagError, match=f"Document {number} has been erased"):
+            rag(*command)
+    assert [hit["document_id"] for hit in rag.json("search", "support rota", "--top-k", "1")["hits"]] == [copy]
+    assert (rag.json("index", "verify")["indexes"][0]["good"], rag.json("answers", "show", "1")["answer"]) == (
+        True,
+        "Amara Diallo",
+    )
+
+
+def test_question_before_an_erasure_is_answered_with_y(rag: Command, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("The office is closed on Fridays.")
+    rag("ingest", str(tmp_path / "note.txt"))
+    erased = rag.invoke("documents", "erase", "1", "--reason", "request 12", input="y\n")
+    assert erased.exit_code == 0
+    assert erased.stdout.endswith("document 1 erased, and taken out of 0 datasets\n")
 
 
 def test_index_of_an_emptied_collection_is_verified_too(rag: Command, tmp_path: Path) -> None:
@@ -458,8 +494,10 @@ def test_rows_of_a_query_are_ingested(rag: Command, tmp_path: Path) -> None:
     connection.close()
     source = ["--sql", f"sqlite:///{tmp_path / 'shop.db'}", "--query", "SELECT * FROM articles"]
     columns = ["--id-column", "number", "--title-column", "name", "--text-column", "body"]
+    preview = rag.json("ingest", *source, *columns, "--dry-run")
     report = rag.json("ingest", *source, *columns)
-    assert (report["num_added"], report["num_refused"]) == (1, 0)
+    assert (report["num_added"], report["num_refused"]) == (preview["num_added"], preview["num_refused"]) == (1, 0)
+    assert preview["run_id"] is None
     (hit, *_) = rag.json("search", "where do herons wade?")["hits"]
     assert hit["source"].startswith("sql:/")
     assert hit["source"].endswith("/shop.db?" + hit["source"].partition("?")[2].partition("#")[0] + "#7")
@@ -475,6 +513,7 @@ def test_rows_of_a_query_are_ingested(rag: Command, tmp_path: Path) -> None:
         (["--query", "SELECT 1"], "belong together"),
         (["a.txt", "--sql", "sqlite:///x.db", "--query", "SELECT 1"], "are for files"),
         (["--prune", "--sql", "sqlite:///x.db", "--query", "SELECT 1"], "are for files"),
+        (["--resume", "--dry-run"], "leave the rest out"),
     ],
 )
 def test_sources_that_do_not_go_together_are_named(rag: Command, arguments: list[str], reason: str) -> None:

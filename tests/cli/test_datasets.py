@@ -176,5 +176,5 @@ def test_synthetic_documents_say_so_wherever_they_are_shown(filled: Run, tmp_pat
     assert (row["first_origin"], row["num_synthetic_citations"], row["num_synthetic_passages"]) == ("synthetic", 1, 2)
     report = json.loads(filled("ingest", str(tmp_path / "copy.txt"), "--origin", "synthetic", "--json"))
     assert (report["num_unchanged"], report["num_real"], report["num_synthetic"]) == (1, 0, 1)
-    preview = json.loads(filled("ingest", str(tmp_path / "rota.txt"), "--dry-run", "--json"))
+    preview = json.loads(filled("ingest", str(tmp_path / "rota.txt"), "--tag", "team=ops", "--dry-run", "--json"))
     assert (preview["num_unchanged"], preview["num_real"], preview["num_synthetic"]) == (1, 1, 0)

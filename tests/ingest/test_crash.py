@@ -33,6 +33,7 @@ import os, sys
 import rag.ingest.reading
 from rag.assemble import Rag
 from rag.config import Settings
+from rag.ingest.file_options import FileOptions
 rag.ingest.reading.BATCH_DOCUMENTS = 16  # many transactions over few documents
 for line in sys.stdin:
     url, data, folder = line.split()
@@ -41,7 +42,7 @@ for line in sys.stdin:
         with Rag(Settings(database_url=url, data_dir=data, num_threads=2)) as service:
             service.embedders.get(service.embedders.default)
             print("ready", os.getpid(), flush=True)
-            service.ingest(folder, prune=True)
+            service.ingest(folder, options=FileOptions(prune=True))
         os._exit(0)
     _, status = os.waitpid(child, 0)
     print("ended", status, flush=True)

@@ -13,6 +13,7 @@ from rag.config import Settings
 from rag.errors import InvalidInput
 from rag.ingest import document_lines
 from rag.ingest.document_lines import read_lines, to_line
+from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.report import IngestionReport
 from rag.records import Document, Section
@@ -99,13 +100,13 @@ def fill(tmp_path: Path) -> Callable[[Rag], None]:
         copies = tmp_path / "copies"
         copies.mkdir()
         (copies / "copy.txt").write_text(WHALES)
-        service.ingest(docs, tags={"team": "ops"})
+        service.ingest(docs, options=FileOptions(tags={"team": "ops"}))
         service.ingest(copies)
-        service.ingest(made_up, origin="synthetic")
+        service.ingest(made_up, options=FileOptions(origin="synthetic"))
         (docs / "a.txt").write_text("Penguins are birds.")
-        service.ingest(docs, tags={"team": "ops"})
+        service.ingest(docs, options=FileOptions(tags={"team": "ops"}))
         (docs / "a.txt").write_text(WHALES)  # now the older document is a duplicate of the younger one
-        service.ingest(docs, tags={"team": "ops"})
+        service.ingest(docs, options=FileOptions(tags={"team": "ops"}))
 
     return fill
 
@@ -162,7 +163,7 @@ def test_files_are_unchanged_after_an_import(local: Rag, fill: Callable[[Rag], N
     fill(local)
     exported = _export(local)
     _import(local, exported, "copy")
-    report = local.ingest(tmp_path / "docs", collection="copy", tags={"team": "ops"})
+    report = local.ingest(tmp_path / "docs", options=FileOptions(tags={"team": "ops"}), collection="copy")
     assert (report.num_unchanged, report.num_added, report.num_updated) == (3, 0, 0)
 
 

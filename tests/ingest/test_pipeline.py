@@ -15,11 +15,12 @@ from sqlalchemy import text
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound, UnreadableDocument
+from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
 from rag.ingest.report import IngestionReport
 from rag.records import SearchOptions
 from rag.store.collections import get_collection
-from rag.store.documents import get_document, list_documents
+from rag.store.documents import StoredDocument, get_document, list_documents
 from rag.store.runs import get_run, list_failures
 
 WORDS = (
@@ -147,7 +148,7 @@ def test_prune_removes_only_what_is_gone_from_the_given_paths(local: Rag, folder
     (folder / "other.txt").unlink()
     (elsewhere / "far.txt").unlink()
     assert local.ingest(folder).num_removed == 0
-    assert local.ingest(folder, prune=True).num_removed == 1
+    assert local.ingest(folder, options=FileOptions(prune=True)).num_removed == 1
     assert "far.txt" in _words(local, "far away", top_k=10)
     assert "other.txt" not in _words(local, "whales", top_k=10)
 
@@ -156,7 +157,7 @@ def test_document_that_was_removed_and_comes_back_is_added(local: Rag, folder: P
     local.ingest(folder)
     text = (folder / "other.txt").read_text()
     (folder / "other.txt").unlink()
-    local.ingest(folder, prune=True)
+    local.ingest(folder, options=FileOptions(prune=True))
     (folder / "other.txt").write_text(text)
     assert local.ingest(folder).num_added == 1
     assert _words(local, "whales mammals", top_k=1) == ["other.txt"]
@@ -169,10 +170,10 @@ def test_rows_keep_their_number_and_header(local: Rag, folder: Path) -> None:
 
 
 def test_tags_and_origin_can_be_filtered_and_changed(local: Rag, folder: Path) -> None:
-    local.ingest(folder, tags={"team": "ops"}, origin="synthetic")
+    local.ingest(folder, options=FileOptions(tags={"team": "ops"}, origin="synthetic"))
     assert _words(local, "whales", filters={"team": "ops"}, top_k=1) == ["other.txt"]
     assert local.search("whales", filters={"team": "dev"}) == ()
-    changed = local.ingest(folder, tags={"team": "dev"})
+    changed = local.ingest(folder, options=FileOptions(tags={"team": "dev"}))
     # Documents of another origin repeat no real one: the copy leaves its original and follows it again.
     assert (changed.num_updated, changed.num_exact_duplicates) == (4, 1)
     assert _words(local, "whales", filters={"team": "dev", "origin": "real"}, top_k=1) == ["other.txt"]
@@ -189,6 +190,18 @@ def test_dry_run_says_what_a_run_does_and_writes_nothing(local: Rag, folder: Pat
     (folder / "new.txt").write_text((folder / "rota.md").read_text())
     again = local.ingest(folder, dry_run=True)
     assert _counts(again) == _counts(local.ingest(folder))
+
+
+def test_dry_run_tells_of_new_labels_and_of_rows_that_are_gone(local: Rag, tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": "Herons wade."}\n{"text": "Storks fly."}\n')
+    local.ingest(path)
+    labelled = FileOptions(tags={"team": "ops"})
+    preview = local.ingest(path, options=labelled, dry_run=True)
+    assert _counts(preview) == _counts(local.ingest(path, options=labelled)) == (0, 2, 0, 0, 0, 0, 0)
+    path.write_text('{"text": "Herons wade."}\n')
+    preview = local.ingest(path, options=labelled, dry_run=True)
+    assert _counts(preview) == _counts(local.ingest(path, options=labelled)) == (0, 0, 1, 0, 0, 0, 1)
 
 
 def test_dry_run_compares_with_what_the_run_itself_would_change(local: Rag, tmp_path: Path) -> None:
@@ -228,12 +241,15 @@ def test_file_with_a_bad_line_gives_its_good_ones_and_is_reported_every_time(loc
         assert "2" in report.refused[0].reason
 
 
+def _upload(local: Rag, words: str) -> tuple[StoredDocument, ...]:
+    uploaded = local.ingester.upload(words.encode(), name="birds.txt", collection="default", labels=Labels(tags={}))
+    return uploaded.documents
+
+
 def test_upload_is_found_at_once_and_a_new_upload_of_the_name_is_a_new_version(local: Rag) -> None:
-    (document,) = local.ingester.upload(
-        b"Cranes dance.", name="birds.txt", collection="default", labels=Labels(tags={})
-    )
+    (document,) = _upload(local, "Cranes dance.")
     assert _words(local, "cranes", top_k=1) == ["upload:birds.txt"]
-    (second,) = local.ingester.upload(b"Owls hunt.", name="birds.txt", collection="default", labels=Labels(tags={}))
+    (second,) = _upload(local, "Owls hunt.")
     assert (second.id, second.version) == (document.id, 2)
     assert not any("Cranes" in hit.text for hit in local.search("cranes", top_k=5))
 
@@ -360,10 +376,10 @@ def test_other_field_names_read_records_anew_and_leave_other_files_alone(local: 
     (folder / "a.jsonl").write_text('{"key": 7, "text": "Herons wade.", "story": "Storks fly."}\n')
     (folder / "b.md").write_text("# Owls\n\nThey hunt.")
     assert local.ingest(folder).num_added == 2
-    assert _counts(local.ingest(folder, text_field="story", dry_run=True))[:3] == (0, 1, 1)
-    assert _counts(local.ingest(folder, text_field="story"))[:3] == (0, 1, 1)
-    assert _counts(local.ingest(folder, text_field="story"))[:3] == (0, 0, 2)
+    assert _counts(local.ingest(folder, options=FileOptions(text_field="story"), dry_run=True))[:3] == (0, 1, 1)
+    assert _counts(local.ingest(folder, options=FileOptions(text_field="story")))[:3] == (0, 1, 1)
+    assert _counts(local.ingest(folder, options=FileOptions(text_field="story")))[:3] == (0, 0, 2)
     assert "Storks fly." in local.search("storks", top_k=1)[0].text
-    report = local.ingest(folder, text_field="story", id_field="key")
+    report = local.ingest(folder, options=FileOptions(text_field="story", id_field="key"))
     assert (report.num_added, report.num_removed) == (1, 1)
     assert local.search("storks", top_k=1)[0].source.endswith("a.jsonl#id=7")

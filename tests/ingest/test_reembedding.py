@@ -15,6 +15,7 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound
 from rag.index.embedder import CARRIED_MODEL
+from rag.ingest.file_options import FileOptions
 from rag.records import SearchOptions
 from rag.store.collections import get_collection
 from rag.store.embedding_generations import Generation, drop_generation, list_generations
@@ -104,7 +105,7 @@ def test_passages_that_come_while_it_is_embedded_are_not_lost(
         if num_done == 3:
             (folder / "fox.txt").write_text("The fox lives in a hole.")
             (folder / "cat.txt").unlink()
-            service.ingest(folder, prune=True)
+            service.ingest(folder, options=FileOptions(prune=True))
 
     service.reembed(tiny_embedding_model, on_progress=ingest_more)
     words = " ".join(

@@ -18,7 +18,7 @@ from rag.ingest.file_options import FileOptions
 from rag.ingest.watching import changed_files
 from rag.store.collections import get_collection
 from rag.store.documents import list_documents
-from rag.store.runs import count_files, last_run_over_files, list_files
+from rag.store.runs import count_files, last_run_over_files
 
 
 @pytest.fixture
@@ -62,12 +62,13 @@ def test_state_of_every_file_is_in_sql(service: Rag, folder: Path) -> None:
         run = last_run_over_files(session, get_collection(session, "default").id)
         assert (run.status, run.counts.num_updated, run.counts.num_unchanged) == ("finished", 1, 2)
         assert count_files(session, run.id) == {"read": 1, "refused": 1, "unchanged": 2}
-        states = {state.file.rpartition("/")[2]: state for state in list_files(session, run.id)}
-        assert states["broken.pdf"].reason is not None
-        assert states["cat.txt"].num_documents == 1
-        assert [state.file for state in list_files(session, run.id, status="refused")] == [states["broken.pdf"].file]
         # Those of the run before are gone: the table says how the collection's files are, not what once was.
-        assert session.scalar(text("SELECT count(*) FROM ingestion_files")) == 4
+        rows = session.execute(text("SELECT run_id, file, status, num_documents, reason FROM ingestion_files")).all()
+    states = {row.file.rpartition("/")[2]: row for row in rows}
+    assert (len(rows), {row.run_id for row in rows}) == (4, {run.id})
+    assert (states["broken.pdf"].status, states["broken.pdf"].num_documents) == ("refused", 0)
+    assert states["broken.pdf"].reason
+    assert (states["cat.txt"].status, states["cat.txt"].num_documents, states["cat.txt"].reason) == ("read", 1, None)
 
 
 def test_run_that_did_not_finish_is_resumed_as_it_was_called(service: Rag, folder: Path) -> None:
@@ -75,7 +76,7 @@ def test_run_that_did_not_finish_is_resumed_as_it_was_called(service: Rag, folde
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        service.ingest(folder, tags={"team": "ops"}, origin="synthetic", on_progress=stop)
+        service.ingest(folder, options=FileOptions(tags={"team": "ops"}, origin="synthetic"), on_progress=stop)
     with service.database.read() as session:
         run = last_run_over_files(session, get_collection(session, "default").id)
     assert run.status == "interrupted"
@@ -103,11 +104,9 @@ def test_second_run_over_a_collection_waits_or_says_so(service: Rag, folder: Pat
     try:
         assert inside.wait(60)
         with pytest.raises(Busy, match="Another process is at work"):
-            service.ingest_files([folder], FileOptions(), wait=False)
+            service.ingest(folder, wait=False)
         second: list[object] = []
-        thread = threading.Thread(
-            target=lambda: second.append(service.ingest_files([folder], FileOptions(), on_wait=waited.set))
-        )
+        thread = threading.Thread(target=lambda: second.append(service.ingest(folder, on_wait=waited.set)))
         thread.start()
         assert waited.wait(60)
     finally:
@@ -123,7 +122,7 @@ def test_moved_file_keeps_its_document(service: Rag, folder: Path) -> None:
     before = _documents(service)
     (folder / "animals").mkdir()
     (folder / "cat.txt").rename(folder / "animals" / "tom.txt")
-    report = service.ingest(folder, prune=True)
+    report = service.ingest(folder, options=FileOptions(prune=True))
     assert (report.num_moved, report.num_added, report.num_removed, report.num_passages) == (1, 0, 0, 0)
     after = _documents(service)
     assert after["tom.txt"] == before["cat.txt"]
@@ -159,7 +158,7 @@ def test_files_read_by_other_processes_give_the_same(local: Rag, folder: Path) -
     (folder / "rows.jsonl").write_text('{"text": "Good row."}\nnot json\n')
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nnot really")
     alone = local.ingest(folder, collection="alone")
-    together = local.ingest(folder, collection="together", workers=2)
+    together = local.ingest(folder, options=FileOptions(workers=2), collection="together")
     for one, other in ((alone, together),):
         assert (one.num_added, one.num_refused, one.num_passages) == (
             other.num_added,

@@ -12,7 +12,8 @@ from sqlalchemy import make_url
 
 from rag.assemble import Rag
 from rag.config import Settings
-from rag.errors import InvalidInput, LimitExceeded, UnreadableDocument
+from rag.errors import InvalidInput, LimitExceeded, NotFound, UnreadableDocument
+from rag.ingest.labels import Labels
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import Document
@@ -22,6 +23,7 @@ from rag.store.runs import get_run
 from rag.store.sql_source import SqlSource
 
 ROWS = [("A/1", "Whales", "Whales are mammals. They breathe air."), ("B 2", "Herons", "Herons are birds of the water.")]
+BODY = ColumnNames(text="body")
 
 
 @pytest.fixture
@@ -136,9 +138,10 @@ def test_a_text_over_the_limit_is_refused(shop: Path) -> None:
 
 def test_running_it_again_updates_what_changed_and_removes_what_is_gone(local: Rag, shop: Path) -> None:
     url, query = f"sqlite:///{shop}", "SELECT id, title, body FROM articles"
-    report = local.ingest_sql(url, query, title_column="title", text_column="body", tags={"from": "shop"})
+    columns, labels = ColumnNames(title="title", text="body"), Labels(tags={"from": "shop"})
+    report = local.ingest_sql(url, query, columns=columns, labels=labels)
     assert (report.num_added, report.num_refused) == (2, 0)
-    again = local.ingest_sql(url, query, title_column="title", text_column="body", tags={"from": "shop"})
+    again = local.ingest_sql(url, query, columns=columns, labels=labels)
     assert (again.num_unchanged, again.num_passages) == (2, 0)
     change(
         shop,
@@ -146,25 +149,57 @@ def test_running_it_again_updates_what_changed_and_removes_what_is_gone(local: R
         "DELETE FROM articles WHERE id = 'B 2'",
         "INSERT INTO articles VALUES ('C', 'Owls', 'Owls hunt at night.', 1, NULL)",
     )
-    changed = local.ingest_sql(url, query, title_column="title", text_column="body", tags={"from": "shop"})
+    changed = local.ingest_sql(url, query, columns=columns, labels=labels)
     assert (changed.num_added, changed.num_updated, changed.num_removed) == (1, 1, 1)
     (hit,) = local.search("whales sing", top_k=1, filters={"from": "shop"})
     assert (hit.title, hit.text) == ("Whales", "Whales sing over hundreds of miles.")
     assert not any("Herons" in hit.text for hit in local.search("herons", top_k=10))
 
 
+def test_dry_run_says_what_a_run_over_rows_does_and_writes_nothing(local: Rag, shop: Path) -> None:
+    url, query = f"sqlite:///{shop}", "SELECT id, title, body, price FROM articles ORDER BY id"
+    columns = ColumnNames(title="title", text="body")
+    steps = [
+        (),
+        ("INSERT INTO articles VALUES ('C', 'Copy', 'Whales are mammals. They breathe air.', 9.5, NULL)",),
+        (
+            "UPDATE articles SET body = 'Whales sing.' WHERE id = 'A/1'",
+            "UPDATE articles SET price = 1 WHERE id = 'B 2'",
+        ),
+        ("DELETE FROM articles WHERE id = 'B 2'", "INSERT INTO articles VALUES (NULL, 'x', 'Lost.', 1, NULL)"),
+    ]
+    seen = []
+    for statements in steps:
+        change(shop, *statements)
+        preview = local.ingest_sql(url, query, columns=columns, dry_run=True)
+        report = local.ingest_sql(url, query, columns=columns)
+        assert (preview.run_id, preview.num_passages) == (None, 0)
+        for name in ("num_added", "num_updated", "num_unchanged", "num_exact_duplicates", "num_removed", "partly_read"):
+            assert getattr(preview, name) == getattr(report, name), name
+        assert preview.exact_duplicates == report.exact_duplicates
+        seen.append((report.num_added, report.num_updated, report.num_unchanged, report.num_removed))
+    assert seen == [(2, 0, 0, 0), (0, 0, 2, 0), (0, 2, 1, 0), (0, 0, 2, 1)]
+
+
+def test_dry_run_of_rows_makes_no_collection_and_reports_a_query_that_fails(local: Rag, shop: Path) -> None:
+    report = local.ingest_sql(f"sqlite:///{shop}", "SELECT id FROM nowhere", dry_run=True)
+    assert [refused.reason for refused in report.refused] == ["The query fails: no such table: nowhere."]
+    with pytest.raises(NotFound):
+        local.collection("default")
+
+
 def test_a_query_that_gives_no_rows_any_more_removes_all(local: Rag, shop: Path) -> None:
     url, query = f"sqlite:///{shop}", "SELECT id, body FROM articles"
-    local.ingest_sql(url, query, text_column="body")
+    local.ingest_sql(url, query, columns=BODY)
     change(shop, "DELETE FROM articles")
-    assert local.ingest_sql(url, query, text_column="body").num_removed == 2
+    assert local.ingest_sql(url, query, columns=BODY).num_removed == 2
 
 
 def test_a_query_that_fails_is_reported_and_removes_nothing(local: Rag, shop: Path) -> None:
     url, query = f"sqlite:///{shop}", "SELECT id, body FROM articles"
-    local.ingest_sql(url, query, text_column="body")
+    local.ingest_sql(url, query, columns=BODY)
     change(shop, "ALTER TABLE articles RENAME TO items")
-    report = local.ingest_sql(url, query, text_column="body")
+    report = local.ingest_sql(url, query, columns=BODY)
     assert (report.num_refused, report.num_removed) == (1, 0)
     assert report.refused[0].reason == "The query fails: no such table: articles."
     with local.database.read() as session:
@@ -176,11 +211,11 @@ def test_rows_of_postgresql_are_ingested_and_its_password_is_nowhere(local: Rag,
         connection.execute("CREATE TABLE articles (id INTEGER, body TEXT)")
         connection.execute("INSERT INTO articles SELECT i, 'Article number ' || i FROM generate_series(1, 150) AS i")
     url = make_url(postgres_copy).set(password="topsecret").render_as_string(hide_password=False)
-    report = local.ingest_sql(url, "SELECT id, body FROM articles", text_column="body")
+    report = local.ingest_sql(url, "SELECT id, body FROM articles", columns=BODY)
     assert report.num_added == 150
     with local.database.read() as session:
         stored = list_documents(session, get_collection(session, "default").id, filters={}, limit=200)
         run = get_run(session, report.run_id or 0)
     assert all(document.source.startswith("sql:") for document in stored)
     assert "topsecret" not in f"{stored} {run} {report}"
-    assert local.ingest_sql(url, "SELECT id, body FROM articles", text_column="body").num_unchanged == 150
+    assert local.ingest_sql(url, "SELECT id, body FROM articles", columns=BODY).num_unchanged == 150

@@ -71,6 +71,14 @@ class Library:
             assert stored is not None
             storer.remove(session, stored.id)
 
+    def erase(self, name: str) -> None:
+        """Take a document out for good."""
+        storer = DocumentStorer(WithoutPassages(), NearDuplicates(threshold=0.8), self.collection_id)
+        with self.database.write() as session:
+            stored = find_by_source(session, self.collection_id, name)
+            assert stored is not None
+            assert storer.erase(session, stored.id, reason="request 12") == []
+
     def links(self, *names: str) -> list[str]:
         """What each document repeats: nothing, ``=name`` exactly or ``~name`` nearly."""
         with self.database.read() as session:
@@ -98,6 +106,20 @@ def local(sqlite_database: Database) -> Library:
 
 def _other(number: int) -> list[str]:
     return [f"other{number}x{place}" for place in range(60)]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_copy_takes_the_place_of_an_erased_original(library: Library, *, is_deleted: bool) -> None:
+    library.put("a", WORDS)
+    library.put("b", WORDS)
+    library.put("c", [*WORDS, "end"])
+    assert library.links("b", "c") == ["=a", "~a"]
+    if is_deleted:
+        library.remove("a")
+    library.erase("a")
+    assert library.links("b", "c") == ["", "~b"]
+    with library.database.read() as session:
+        assert find_by_source(session, library.collection_id, "a") is None
 
 
 def test_document_stored_by_another_run_meanwhile_is_found(library: Library) -> None:

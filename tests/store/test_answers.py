@@ -104,8 +104,7 @@ def test_answer_comes_back_as_it_went_in(library: Any, log: Callable[..., int]) 
 def test_answer_names_the_dataset_that_it_saw(library: Any, log: Callable[..., int]) -> None:
     library.add_passages(library.add("a"), ["words"])
     before = log(index_change_id=1)
-    with library.database.write() as session:
-        dataset = create_dataset(session, library.collection_id, name="June")
+    dataset = create_dataset(library.database, library.collection_id, name="June")
     during, behind = log(index_change_id=1), log(index_change_id=0)
     library.add("b", text_sha256="a", duplicate_of=1)
     after = log(index_change_id=1)

@@ -1,7 +1,9 @@
 """Datasets: what a collection held at one moment, never to change."""
 
 import hashlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,16 +12,18 @@ from sqlalchemy.exc import IntegrityError
 
 from rag.errors import InvalidInput, NotFound
 from rag.store.collections import get_or_create_collection
+from rag.store.database import Session
 from rag.store.dataset_differences import DatasetDifference, DifferenceCounts, count_differences, list_differences
 from rag.store.datasets import (
     Dataset,
     create_dataset,
     dataset_held,
-    erase_document,
+    erase_from_datasets,
     find_dataset,
     get_dataset,
     list_dataset_documents,
     list_datasets,
+    lock_of_datasets,
 )
 from rag.store.documents import insert_document, mark_deleted, new_version, update_metadata
 from rag.store.index_changes import last_change_id
@@ -30,8 +34,7 @@ def create(library: Any) -> Callable[..., Dataset]:
     """Create a dataset of the library's collection."""
 
     def create(name: str, note: str | None = None) -> Dataset:
-        with library.database.write() as session:
-            return create_dataset(session, library.collection_id, name=name, note=note)
+        return create_dataset(library.database, library.collection_id, name=name, note=note)
 
     return create
 
@@ -90,8 +93,7 @@ def test_same_content_has_the_same_hash_whatever_the_order_of_storing(library: A
             insert_document(session, other, library.document(source, "x"), library.details(source))
     library.add("a")
     library.add("b")
-    with library.database.write() as session:
-        one, two = (create_dataset(session, number, name="v") for number in (library.collection_id, other))
+    one, two = (create_dataset(library.database, number, name="v") for number in (library.collection_id, other))
     assert one.sha256 == two.sha256
 
 
@@ -104,6 +106,100 @@ def test_documents_are_paged_by_source(library: Any, create: Callable[..., Datas
         assert [d.source for d in list_dataset_documents(session, dataset.id, after_source="b")] == ["c"]
         with pytest.raises(InvalidInput, match="limit must be at least 1"):
             list_dataset_documents(session, dataset.id, limit=0)
+
+
+@pytest.fixture
+def after_each_write(library: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], None]:
+    """Have something done after each transaction, told how many there were; it may write itself."""
+    write, counted, num_written = library.database.write, True, 0
+
+    def watch(act: Callable[[int], None]) -> None:
+        @contextmanager
+        def write_and_act() -> Iterator[Session]:
+            nonlocal counted, num_written
+            with write() as session:
+                yield session
+            if counted:
+                num_written, counted = num_written + 1, False
+                try:
+                    act(num_written)
+                finally:
+                    counted = True
+
+        monkeypatch.setattr(library.database, "write", write_and_act)
+        monkeypatch.setattr("rag.store.datasets.ROWS_PER_BATCH", 2)
+
+    return watch
+
+
+def test_dataset_written_in_batches_is_what_was_there_when_it_began(
+    library: Any,
+    create: Callable[..., Dataset],
+    held: Callable[[], int | None],
+    after_each_write: Callable[[Callable[[int], None]], None],
+) -> None:
+    ids = [library.add(source) for source in "abcde"]
+    whole = create("whole")
+    seen = []
+
+    def change(num_written: int) -> None:
+        with library.database.read() as session:
+            seen.append([dataset.name for dataset in list_datasets(session)])
+        if num_written == 1:
+            library.add("f")
+            _change(library, ids[3], "new words")
+            _delete(library, ids[4])
+
+    after_each_write(change)
+    dataset = create("in batches")
+    assert seen == [["whole"]] * 4 + [["whole", "in batches"]]  # the draft, three batches, the end
+    assert (dataset.num_documents, dataset.num_real, dataset.sha256) == (5, 5, whole.sha256)
+    with library.database.read() as session:
+        assert list_dataset_documents(session, dataset.id) == list_dataset_documents(session, whole.id)
+    assert held() is None, "the collection has changed meanwhile"
+
+
+def test_dataset_that_was_broken_off_is_seen_by_nobody_and_makes_room(
+    library: Any,
+    create: Callable[..., Dataset],
+    held: Callable[[], int | None],
+    after_each_write: Callable[[Callable[[int], None]], None],
+) -> None:
+    ids = [library.add(source) for source in "abcde"]
+    before = create("before")
+
+    def break_off(num_written: int) -> None:
+        if num_written == 3:
+            raise KeyboardInterrupt
+
+    after_each_write(break_off)
+    with pytest.raises(KeyboardInterrupt):
+        create("v1")
+    with library.database.read() as session:
+        assert list_datasets(session) == [before]
+        with pytest.raises(NotFound, match="there are: before"):
+            find_dataset(session, library.collection_id, "v1")
+        assert session.scalar(text("SELECT count(*) FROM dataset_documents")) == 5 + 4
+    assert held() == before.id
+    with library.database.write() as session:
+        assert erase_from_datasets(session, ids[0], reason="request 12") == [before.id]
+    made = create("v1")
+    assert held() == made.id
+    with library.database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM dataset_documents")) == 4 + 5
+        assert session.scalar(text("SELECT count(*) FROM dataset_drafts")) == 0
+
+
+def test_dataset_waits_for_an_erasure(library: Any, create: Callable[..., Dataset]) -> None:
+    library.add("a")
+    made: list[Dataset] = []
+    thread = threading.Thread(target=lambda: made.append(create("v1")))
+    with library.database.exclusive(lock_of_datasets(library.collection_id)):
+        thread.start()
+        thread.join(0.3)
+        assert made == []
+    thread.join(10)
+    assert [dataset.name for dataset in made] == ["v1"]
 
 
 def test_later_changes_leave_a_dataset_as_it_is(library: Any, create: Callable[..., Dataset]) -> None:
@@ -129,7 +225,7 @@ def test_name_is_used_once_in_a_collection(library: Any, create: Callable[..., D
         create("v1")
     with library.database.write() as session:
         other = get_or_create_collection(session, "other", embedding_model="model").id
-        assert create_dataset(session, other, name="v1").num_documents == 0
+    assert create_dataset(library.database, other, name="v1").num_documents == 0
     with library.database.read() as session:
         assert [d.collection for d in list_datasets(session)] == ["handbooks", "other"]
         assert [d.collection for d in list_datasets(session, collection_id=other)] == ["other"]
@@ -141,8 +237,8 @@ def test_unknown_datasets_are_not_found(library: Any, create: Callable[..., Data
             get_dataset(session, 7)
         with pytest.raises(NotFound, match="no dataset 'v1'; it has none"):
             find_dataset(session, library.collection_id, "v1")
-        with pytest.raises(NotFound):
-            create_dataset(session, 99, name="v1")
+    with pytest.raises(NotFound):
+        create_dataset(library.database, 99, name="v1")
     create("June")
     with library.database.read() as session, pytest.raises(NotFound, match="no dataset 'v1'; there are: June"):
         find_dataset(session, library.collection_id, "v1")
@@ -158,6 +254,7 @@ def test_unknown_datasets_are_not_found(library: Any, create: Callable[..., Data
         "DELETE FROM dataset_documents WHERE source = 'b'",
         "UPDATE dataset_erasures SET reason = 'other'",
         "DELETE FROM dataset_erasures",
+        "INSERT INTO dataset_drafts SELECT id FROM datasets",
     ],
 )
 def test_database_itself_refuses_to_change_a_dataset(
@@ -167,7 +264,7 @@ def test_database_itself_refuses_to_change_a_dataset(
     library.add("b")
     dataset = create("v1")
     with library.database.write() as session:
-        erase_document(session, erased, reason="asked for")
+        erase_from_datasets(session, erased, reason="asked for")
     with library.database.write() as session, pytest.raises(IntegrityError, match="a dataset"):
         session.execute(text(statement))
     with library.database.read() as session:
@@ -189,8 +286,8 @@ def test_erased_document_leaves_every_dataset_and_an_entry_that_names_nobody(
     person, other = library.add("file:///jane-doe.txt"), library.add("b")
     datasets = [create("v1"), create("v2")]
     with library.database.write() as session:
-        assert erase_document(session, person, reason="request 12") == [dataset.id for dataset in datasets]
-        assert erase_document(session, person, reason="request 12") == []
+        assert erase_from_datasets(session, person, reason="request 12") == [dataset.id for dataset in datasets]
+        assert erase_from_datasets(session, person, reason="request 12") == []
     with library.database.read() as session:
         for dataset in datasets:
             now = get_dataset(session, dataset.id)
@@ -304,5 +401,5 @@ def test_other_collections_have_datasets_of_their_own(
         other = get_or_create_collection(session, "other", embedding_model="model").id
         assert dataset_held(session, other, index_change_id=0) is None
         insert_document(session, other, library.document("x", "x"), library.details("x"))
-        create_dataset(session, other, name="v1")
+    create_dataset(library.database, other, name="v1")
     assert held() == dataset.id

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, MetaData, Table, create_engine, inspect, make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from rag.errors import InvalidInput, StoreUnavailable
 from rag.records import Document
@@ -18,7 +19,7 @@ from rag.store import migrate
 from rag.store.answer_review import ANSWER_REVIEW
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database, Session
-from rag.store.datasets import create_dataset
+from rag.store.datasets import create_dataset, list_datasets
 from rag.store.documents import DocumentDetails, insert_document, mark_deleted
 from rag.store.tables import Base
 
@@ -113,11 +114,39 @@ def test_logged_passages_and_citations_get_the_origin_of_their_documents(databas
 def test_datasets_do_not_stand_in_the_way_of_a_downgrade(database: Database) -> None:
     with database.write() as session:
         collection = get_or_create_collection(session, "kept", embedding_model="model")
-        create_dataset(session, collection.id, name="v1")
+    create_dataset(database, collection.id, name="v1")
     migrate.downgrade(database, "0004")
     migrate.upgrade(database)
+    assert create_dataset(database, collection.id, name="v1").name == "v1"
+
+
+def test_datasets_stay_and_drafts_of_them_go_when_drafts_are_not_known_any_more(
+    database: Database,
+) -> None:
     with database.write() as session:
-        assert create_dataset(session, collection.id, name="v1").name == "v1"
+        collection = get_or_create_collection(session, "kept", embedding_model="model")
+        _insert_document(session, collection.id, "a", signature=None)
+    whole = create_dataset(database, collection.id, name="whole")
+    with database.write() as session:
+        for statement in (
+            "INSERT INTO datasets"
+            " (collection_id, name, index_change_id, num_documents, num_real, num_synthetic, sha256, created_at)"
+            " SELECT collection_id, 'draft', 0, 0, 0, 0, '', created_at FROM datasets",
+            "INSERT INTO dataset_drafts SELECT max(id) FROM datasets",
+            "INSERT INTO dataset_documents (dataset_id, source, document_id, document_version, text_sha256, origin)"
+            " SELECT dataset_id + 1, source, document_id, document_version, text_sha256, origin FROM dataset_documents",
+        ):
+            session.execute(text(statement))
+    migrate.downgrade(database, "0010")
+    with database.read() as session:
+        assert session.scalars(text("SELECT id FROM datasets")).all() == [whole.id]
+        assert session.scalars(text("SELECT DISTINCT dataset_id FROM dataset_documents")).all() == [whole.id]
+    for statement in ("DELETE FROM datasets", "DELETE FROM dataset_documents", "UPDATE datasets SET note = 'other'"):
+        with database.write() as session, pytest.raises(IntegrityError, match="a dataset"):
+            session.execute(text(statement))
+    migrate.upgrade(database)
+    with database.read() as session:
+        assert list_datasets(session) == [whole]
 
 
 def test_upgrading_again_changes_nothing(database: Database) -> None:

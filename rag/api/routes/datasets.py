@@ -37,9 +37,9 @@ def list_some(
 @router.post("", summary="Create a dataset", status_code=201, responses=problems(403, 404, 422, 503))
 def create(wanted: DatasetRequest, service: Service) -> DatasetResponse:
     """Keep what a collection holds now under a name. A dataset never changes."""
-    with service.database.write() as session:
+    with service.database.read() as session:
         collection_id = get_collection(session, wanted.collection).id
-        dataset = create_dataset(session, collection_id, name=wanted.name, note=wanted.note)
+    dataset = create_dataset(service.database, collection_id, name=wanted.name, note=wanted.note)
     return DatasetResponse.from_record(dataset)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
 from rag.api.callers import From
+from rag.api.ingestion_schemas import UploadResponse
 from rag.api.name_values import parse_filters, parse_tags
 from rag.api.problems import problems
 from rag.api.schemas import (
@@ -14,7 +15,6 @@ from rag.api.schemas import (
     DocumentListResponse,
     DocumentResponse,
     DocumentTextResponse,
-    UploadResponse,
 )
 from rag.api.service import Service
 from rag.errors import InvalidInput, LimitExceeded
@@ -44,7 +44,7 @@ def upload(
     open_to_all: Annotated[bool, Form(description="Take away the access labels of a known file.")] = False,
 ) -> UploadResponse:
     """Ingest one file; the next search finds it. The same name again in the same collection is a new version."""
-    documents = service.ingester.upload(
+    uploaded = service.ingester.upload(
         _read(file, max_bytes=service.settings.max_upload_bytes),
         name=_plain_name(file.filename or ""),
         collection=collection,
@@ -55,9 +55,7 @@ def upload(
         ),
         caller=caller,
     )
-    return UploadResponse(
-        documents=[DocumentResponse.from_record(document, collection=collection) for document in documents]
-    )
+    return UploadResponse.from_record(uploaded, collection=collection)
 
 
 @router.get("", summary="List documents", responses=problems(404, 422, 503))
