@@ -178,7 +178,7 @@ class Retriever:
     @property
     def conditions(self) -> Mapping[str, object]:
         """How it searches where options leave everything open, by the names that the log has for it."""
-        return {**asdict(self._filled(AS_SET)), "num_reranked": self._defaults.num_reranked}
+        return {**asdict(self._filled(AS_SET)), "num_reranked": self._settings.num_reranked}
 
     def passages_of(self, question: str, *, collection: str, document_id: int) -> SearchResult:
         """All passages of one document, as if they had been found: to read a document that is known to be right.

@@ -6,8 +6,8 @@ A draft may be changed and deleted. A dataset that holds documents and is no dra
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
