@@ -35,6 +35,8 @@ DRIVERS = {
 }
 _WRITER = "rag_writer"
 _LOCK_POLL_S = 0.2
+POOL_SIZE = 24
+"""Connections that a process opens at most: as many threads search or answer at once."""
 
 __all__ = ["Database", "Session"]
 
@@ -174,6 +176,8 @@ class Database:
         try:
             engine = create_engine(
                 self._url,
+                pool_size=POOL_SIZE,
+                max_overflow=0,
                 pool_timeout=self._busy_timeout,
                 pool_pre_ping=not sqlite,
                 connect_args=(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from rag.errors import InvalidInput, RagError, StoreUnavailable
 from rag.store import tables
 from rag.store.collections import get_or_create_collection, list_collections
-from rag.store.database import Database
+from rag.store.database import POOL_SIZE, Database
 from rag.store.documents import get_document
 from rag.store.index_changes import append_changes, last_change_id, lock_collection
 
@@ -241,7 +241,7 @@ def drop_connections(url: str) -> None:
 
 def test_exhausted_pool_is_reported(sqlite_url: str) -> None:
     database = Database(sqlite_url, busy_timeout=0.1)
-    sessions = [database.read() for _ in range(15)]
+    sessions = [database.read() for _ in range(POOL_SIZE)]
     for session in sessions:
         list_collections(session.__enter__())
     with pytest.raises(StoreUnavailable, match="All connections to the database are in use"):
