@@ -28,6 +28,17 @@ def upgrade() -> None:
     op.add_column("passages", sa.Column("is_repeated", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("passage_embeddings", sa.Column("embedded_sha256", TEXT, nullable=True))
     op.add_column("ingestion_runs", sa.Column("num_passages_reused", INTEGER, nullable=False, server_default="0"))
+    op.create_table(
+        "shared_vectors",
+        sa.Column("collection_id", INTEGER, nullable=False),
+        sa.Column("embedding_model", TEXT, nullable=False),
+        sa.Column("embedded_sha256", TEXT, nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["collection_id"], ["collections.id"], name=op.f("fk_shared_vectors_collection_id_collections")
+        ),
+        sa.PrimaryKeyConstraint("collection_id", "embedding_model", "embedded_sha256", name=op.f("pk_shared_vectors")),
+    )
     if not context.is_offline_mode():
         _fill(op.get_bind())
     op.create_index(
@@ -44,6 +55,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them again."""
+    op.drop_table("shared_vectors")
     op.drop_index(op.f("ix_passage_embeddings_embedded_sha256_passage_id"), "passage_embeddings")
     op.drop_index(op.f("ix_passages_text_sha256_is_repeated_document_id"), "passages")
     op.drop_column("ingestion_runs", "num_passages_reused")

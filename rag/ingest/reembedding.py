@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rag.index.index_set import IndexSet
-from rag.ingest.passage_vectors import PassageVectors, text_sha256
+from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.preparation import Preparer
 from rag.store.collections import Collection, get_collection
 from rag.store.database import Database, Session
@@ -24,7 +24,7 @@ from rag.store.embedding_generations import (
 )
 from rag.store.index_changes import lock_collection
 from rag.store.passages import PassageWords
-from rag.text.context import embedded_text
+from rag.text.context import EmbeddedPassage, embedded_passage
 
 BATCH = 256
 """Passages in one transaction: some seconds of embedding."""
@@ -109,10 +109,10 @@ class Reembedding:
             if not passages:
                 return
             vectors = self._preparer.vectors(collection.id)
-            texts = _texts(passages)
+            wanted = _embedded(passages)
             with self._database.read() as session:
-                vectors.take_over(session, texts)
-            vectors.embed_missing(texts)
+                vectors.take_over(session, wanted)
+            vectors.embed_missing(wanted)
             with self._database.write() as session:
                 self._put(session, collection, passages, vectors, announce=announce)
             after_id = passages[-1].passage_id
@@ -134,23 +134,23 @@ class Reembedding:
         *,
         announce: bool,
     ) -> None:
-        ids, texts = [passage.passage_id for passage in passages], _texts(passages)
+        ids, embedded = [passage.passage_id for passage in passages], _embedded(passages)
         put_embeddings(
             session,
             collection.id,
             self._model,
             ids,
-            vectors.get(session, texts),
-            [text_sha256(text) for text in texts],
+            vectors.get(session, embedded),
+            [one.sha256 for one in embedded],
         )
         if announce:
             announce_embeddings(session, collection.id, ids)
         self._num_embedded += len(passages)
-        self._num_reused += vectors.count_reused(texts)
+        self._num_reused += vectors.count_reused(embedded)
 
 
-def _texts(passages: Sequence[PassageWords]) -> list[str]:
+def _embedded(passages: Sequence[PassageWords]) -> list[EmbeddedPassage]:
     return [
-        embedded_text(passage.title, passage.headings, passage.text, is_repeated=passage.is_repeated)
+        embedded_passage(passage.title, passage.headings, passage.text, is_repeated=passage.is_repeated)
         for passage in passages
     ]

@@ -11,10 +11,9 @@ from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
 from rag.ingest.passage_vectors import (
     PassageVectors,
-    embedded_texts,
+    embedded_passages,
     is_marked,
     repeatable_hashes,
-    text_sha256,
 )
 from rag.ingest.preparation import Preparer
 from rag.ingest.prepared_document import PreparedDocument
@@ -40,7 +39,7 @@ from rag.store.passage_vectors import vectors_of_document
 from rag.store.passages import PassageHashes, remove_passages, replace_passages
 from rag.store.repeated_passages import MIN_DOCUMENTS, count_documents, mark_repeated, unmarked_passages
 from rag.text.clean import normalized_sha256
-from rag.text.context import embedded_text
+from rag.text.context import embedded_passage
 
 OutcomeKind = Literal["added", "updated", "unchanged", "exact_duplicate"]
 
@@ -107,9 +106,7 @@ class DocumentStorer:
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
         if stored and not keeps_place:
             self._give_up_place(session, stored, vectors)
-        if not labels.deduplicate:
-            repeated = _Repeated()
-        elif stored and keeps_place:
+        if stored and keeps_place and labels.deduplicate:
             repeated = _Repeated(exactly=stored.duplicate_of, nearly=stored.near_duplicate_of)
         else:
             repeated = self._find_repeated(session, prepared, stored, labels)
@@ -133,8 +130,7 @@ class DocumentStorer:
         if repeated.exactly is not None:
             remove_passages(session, document_id, self._collection_id)
         else:
-            if passages is None:
-                passages = self._preparer.split(document.text, document.sections)
+            passages = self._preparer.split(document.text, document.sections) if passages is None else passages
             num_passages = len(passages)
             num_reused = self._write_passages(session, document_id, version, document.title, passages, vectors)
         is_new = stored is None or stored.deleted_at is not None
@@ -200,25 +196,25 @@ class DocumentStorer:
         counts = count_documents(session, self._collection_id, candidates, exclude_ids=[document_id])
         repeated = {sha256 for sha256, num in counts.items() if num + 1 >= MIN_DOCUMENTS}
         repeated |= candidates & vectors.repeated
-        texts = embedded_texts(title, passages, repeated)
+        embedded = embedded_passages(title, passages, repeated)
         replace_passages(
             session,
             document_id,
             self._collection_id,
             version,
             passages,
-            vectors.get(session, texts),
+            vectors.get(session, embedded),
             vectors.embedding_model,
             hashes=[
                 PassageHashes(
                     text_sha256=normalized_sha256(passage.text),
-                    embedded_sha256=text_sha256(text),
+                    embedded_sha256=one.sha256,
                     is_repeated=is_marked(passage, repeated),
                 )
-                for passage, text in zip(passages, texts, strict=True)
+                for passage, one in zip(passages, embedded, strict=True)
             ],
         )
-        num_reused = vectors.count_reused(texts)
+        num_reused = vectors.count_reused(embedded)
         if repeated:
             self._mark_repeated(session, repeated, vectors)
         return num_reused
@@ -226,16 +222,14 @@ class DocumentStorer:
     def _mark_repeated(self, session: Session, repeated: set[str], vectors: PassageVectors) -> None:
         """Mark the passages that stood there before it was known that their words are repeated ones."""
         others = unmarked_passages(session, self._collection_id, repeated)
-        texts = [
-            embedded_text(other.title, other.headings, other.text, is_repeated=other.is_repeated) for other in others
-        ]
+        embedded = [embedded_passage(one.title, one.headings, one.text, is_repeated=True) for one in others]
         mark_repeated(
             session,
             self._collection_id,
             vectors.embedding_model,
             [other.passage_id for other in others],
-            vectors.get(session, texts),
-            [text_sha256(text) for text in texts],
+            vectors.get(session, embedded),
+            [one.sha256 for one in embedded],
         )
 
     def _keeps_place(
@@ -265,6 +259,8 @@ class DocumentStorer:
     def _find_repeated(
         self, session: Session, prepared: PreparedDocument, stored: StoredDocument | None, labels: Labels
     ) -> _Repeated:
+        if not labels.deduplicate:
+            return _Repeated()
         original = self._find_identical(session, prepared, stored, labels)
         if original:
             return _Repeated(exactly=original.id)

@@ -206,6 +206,12 @@ def drop_generation(session: Session, collection_id: int, embedding_model: str) 
     ).all()
     if not dropped:
         raise NotFound(f"The collection has no generation {embedding_model!r}; see `rag index generations`.")
+    session.execute(
+        delete(tables.SharedVector).where(
+            tables.SharedVector.collection_id == collection_id,
+            tables.SharedVector.embedding_model == embedding_model,
+        )
+    )
     of_collection = (
         select(tables.Passage.id)
         .join(tables.Document, tables.Document.id == tables.Passage.document_id)

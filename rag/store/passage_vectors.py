@@ -4,7 +4,7 @@ They are looked for in one collection only. A model's name may be a folder, and 
 further since another collection was embedded.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sqlalchemy import CTE, ScalarSelect, SQLColumnExpression, column, select, v
 from sqlalchemy.orm import Session
 
 from rag.store import tables
+from rag.store.database import insert_if_absent
 from rag.store.passages import IDS_PER_STATEMENT, VECTOR_DTYPE
 
 
@@ -20,7 +21,7 @@ def stored_vectors(
 ) -> dict[str, NDArray[np.float16]]:
     """The vectors (dimension) of texts of those hashes under one model, as far as the collection has them.
 
-    Of several passages with the same text the oldest gives its vector.
+    Of several passages with the same text the oldest gives its vector; so do the words of repeated passages.
     """
     found: dict[str, NDArray[np.float16]] = {}
     hashes = sorted(embedded_sha256s)
@@ -39,10 +40,32 @@ def stored_vectors(
             .correlate(wanted)
             .scalar_subquery()
         )
-        for sha256, stored in session.execute(select(wanted.c.sha256, vector)):
+        shared = select(tables.SharedVector.embedded_sha256, tables.SharedVector.vector).where(
+            tables.SharedVector.collection_id == collection_id,
+            tables.SharedVector.embedding_model == embedding_model,
+            tables.SharedVector.embedded_sha256.in_(hashes[start : start + IDS_PER_STATEMENT]),
+        )
+        for sha256, stored in [*session.execute(shared), *session.execute(select(wanted.c.sha256, vector))]:
             if stored is not None:
-                found[sha256] = _vector(stored)
+                found.setdefault(sha256, _vector(stored))
     return found
+
+
+def put_shared_vectors(
+    session: Session, collection_id: int, embedding_model: str, vectors: Mapping[str, NDArray[np.float16]]
+) -> None:
+    """Keep the vectors (dimension) of the words of repeated passages, by the hash of what was embedded."""
+    for sha256, vector in vectors.items():
+        insert_if_absent(
+            session,
+            tables.SharedVector,
+            {
+                "collection_id": collection_id,
+                "embedding_model": embedding_model,
+                "embedded_sha256": sha256,
+                "vector": vector.astype(VECTOR_DTYPE).tobytes(),
+            },
+        )
 
 
 def vectors_of_document(session: Session, document_id: int, embedding_model: str) -> dict[str, NDArray[np.float16]]:

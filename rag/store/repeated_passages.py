@@ -115,7 +115,7 @@ def mark_repeated(
     vectors: NDArray[np.float16],
     embedded_sha256s: Sequence[str],
 ) -> None:
-    """Mark passages, and put the vectors (N, D) of repeated passages in the place of those that they have.
+    """Mark passages, and put the vectors (N, D) that repeated passages have in the place of theirs.
 
     Vectors of other models go: a generation that is being built, or is wanted again, embeds them anew.
     """

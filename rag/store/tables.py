@@ -174,8 +174,8 @@ class Passage(Base):
 class PassageEmbedding(Base):
     """A passage's vector under one embedding model: float16, little endian, one value after the other.
 
-    ``embedded_sha256`` is the hash of exactly the text that was embedded, context line and all; null where it is not
-    known. Passages of the same hash have the same vector, which is made once.
+    ``embedded_sha256`` is the hash of exactly what was embedded, context line and all; null where it is not known.
+    Passages of the same hash have the same vector, which is made once.
     """
 
     __tablename__ = "passage_embeddings"
@@ -185,6 +185,17 @@ class PassageEmbedding(Base):
     embedding_model: Mapped[str] = mapped_column(primary_key=True)
     vector: Mapped[bytes]
     embedded_sha256: Mapped[str | None]
+
+
+class SharedVector(Base):
+    """The vector of the words of a repeated passage under one model, of which those of its documents are made."""
+
+    __tablename__ = "shared_vectors"
+
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
+    embedding_model: Mapped[str] = mapped_column(primary_key=True)
+    embedded_sha256: Mapped[str] = mapped_column(primary_key=True)
+    vector: Mapped[bytes]
 
 
 class EmbeddingGeneration(Base):

@@ -12,8 +12,9 @@ from rag.records import Caller
 from rag.store import tables
 from rag.store.collections import get_or_create_collection
 from rag.store.documents import mark_deleted
+from rag.store.embedding_generations import begin_generation, drop_generation
 from rag.store.index_changes import changes_after
-from rag.store.passage_vectors import stored_vectors, vectors_of_document
+from rag.store.passage_vectors import put_shared_vectors, stored_vectors, vectors_of_document
 from rag.store.passages import IDS_PER_STATEMENT, PassageHashes, replace_passages
 from rag.store.repeated_passages import (
     MIN_DOCUMENTS,
@@ -155,6 +156,20 @@ def test_vectors_are_found_by_what_they_were_made_of_under_the_same_model_in_the
     assert {sha256: vector.tolist() for sha256, vector in found.items()} == {"=one": [1, 1], "=two": [1, 1]}
     assert found.keys() == of_document.keys()
     assert {sha256: vector.tolist() for sha256, vector in later.items()} == {"=two": [2, 2]}
+
+
+def test_words_of_repeated_passages_outlive_their_passages_and_go_with_their_generation(library: Any) -> None:
+    vector = np.array([1, 2], dtype=np.float16)
+    with library.database.write() as session:
+        begin_generation(session, library.collection_id, "other")
+        for _ in range(2):
+            put_shared_vectors(session, library.collection_id, "other", {"words": vector})
+        put_shared_vectors(session, library.collection_id, "model", {"words": 2 * vector})
+    with library.database.write() as session:
+        assert stored_vectors(session, library.collection_id, "other", ["words"])["words"].tolist() == [1, 2]
+        drop_generation(session, library.collection_id, "other")
+        assert stored_vectors(session, library.collection_id, "other", ["words"]) == {}
+        assert stored_vectors(session, library.collection_id, "model", ["words"])["words"].tolist() == [2, 4]
 
 
 def test_vectors_of_unknown_texts_are_never_taken_over(library: Any) -> None:
