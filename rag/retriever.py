@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -28,8 +28,11 @@ from rag.store.passages import (
     load_hits,
     passage_ids_of_document,
 )
+from rag.store.repeated_passages import repeated_passage_ids
 from rag.text.clean import normalized_sha256
 
+Ranked = list[tuple[int, HitScores]]
+"""Passage ids with their scores, best first."""
 RELEVANCE_WEIGHT = 1.0
 """What the reader's relevance counts beside the fused score where hits are reranked; both lie between 0 and 1."""
 AS_SET = SearchOptions()
@@ -118,16 +121,21 @@ class Retriever:
         embedded = time.perf_counter()
         change_id = index.refresh()
         allowed = self._allowed(index, found, filters or {}, caller)
-        ranked = index.search(
-            question,
-            vector,
-            mode=wanted.mode,
+        hits = self._find(
+            lambda candidates: index.search(
+                question,
+                vector,
+                mode=wanted.mode,
+                candidates=candidates,
+                keyword_weight=wanted.keyword_weight,
+                fusion=wanted.fusion,
+                allowed=allowed,
+            ),
+            found.id,
             candidates=max(wanted.candidates, top_k),
-            keyword_weight=wanted.keyword_weight,
-            fusion=wanted.fusion,
-            allowed=allowed,
+            num_hits=max(top_k, self._settings.num_reranked) if wanted.rerank else top_k,
+            caller=caller,
         )
-        hits = self._load(ranked, max(top_k, self._settings.num_reranked) if wanted.rerank else top_k, caller)
         retrieved = time.perf_counter()
         timings = {"embed": (embedded - started) * 1000, "retrieve": (retrieved - embedded) * 1000}
         if wanted.rerank:
@@ -234,8 +242,30 @@ class Retriever:
         if top_k > (limit := self._settings.max_top_k):
             raise LimitExceeded(f"top_k is {top_k}; at most {limit} is allowed.", setting="max_top_k")
 
-    def _load(self, ranked: list[tuple[int, HitScores]], top_k: int, caller: Caller) -> tuple[Hit, ...]:
-        """The first ``top_k`` hits with their text; the same words in a near duplicate are folded into the first."""
+    def _find(
+        self, search: Callable[[int], Ranked], collection_id: int, *, candidates: int, num_hits: int, caller: Caller
+    ) -> tuple[Hit, ...]:
+        """The first ``num_hits`` hits of ``search``, which takes a number of candidates.
+
+        A thousand copies of one footer would take the places of all other candidates and then become one hit. So where
+        too few hits are left, the search is made wider by the number of the copies, and these are passed over.
+        """
+        ranked = search(candidates)
+        folded = self._load(ranked, num_hits, caller)
+        seen, copies = {passage_id for passage_id, _ in ranked}, set[int]()
+        while len(folded.hits) < num_hits and folded.repeated:
+            with self._database.read() as session:
+                more = repeated_passage_ids(session, collection_id, folded.repeated)
+            if more <= copies:
+                break
+            copies |= more
+            ranked = search(candidates + len(copies))
+            # Those that were found at first are kept: they are named in the hit.
+            folded = self._load([one for one in ranked if one[0] in seen or one[0] not in copies], num_hits, caller)
+        return tuple(folded.hits)
+
+    def _load(self, ranked: Ranked, top_k: int, caller: Caller) -> "_Folded":
+        """The first ``top_k`` hits with their text; the same words elsewhere are folded into the first of them."""
         folded = _Folded()
         with self._database.read() as session:
             # Half as many again as needed: folding leaves gaps, and the rest is only loaded if there are too many.
@@ -244,10 +274,14 @@ class Retriever:
                 rows = load_hits(session, [passage_id for passage_id, _ in part], caller=caller)
                 for passage_id, scores in part:
                     if passage_id in rows:
-                        folded.put(hit_of(rows[passage_id], scores), full=len(folded.hits) >= top_k)
+                        row = rows[passage_id]
+                        is_full = len(folded.hits) >= top_k
+                        folded.put(
+                            hit_of(row, scores), full=is_full, text_sha256=row.text_sha256 if row.is_repeated else None
+                        )
                 if len(folded.hits) >= top_k:
                     break
-        return tuple(folded.hits)
+        return folded
 
 
 def _fused_and_relevant(scores: HitScores) -> float:
@@ -276,30 +310,42 @@ def hit_of(row: PassageRow, scores: HitScores) -> Hit:
 
 
 class _Folded:
-    """Hits in their order, the same words in near duplicates of each other folded into the first.
+    """Hits in their order, the same words in near duplicates of each other, or repeated ones, folded into the first.
 
-    Only the same words fold: passages that differ in a number, a date or a negation stay apart.
+    Only the same words fold: passages that differ in a number, a date or a negation stay apart. Repeated passages fold
+    whatever their documents have to do with each other.
     """
 
     def __init__(self) -> None:
         self.hits: list[Hit] = []
+        self.repeated: dict[str, int] = {}
+        """Where among them the repeated passages are, by the hash of their words."""
         self._with_words: dict[str, list[int]] = defaultdict(list)
 
-    def put(self, hit: Hit, *, full: bool) -> None:
-        """Add a hit unless it is ``full``, or note on an earlier one that a near duplicate has the same words."""
+    def put(self, hit: Hit, *, full: bool, text_sha256: str | None = None) -> None:
+        """Add a hit unless it is ``full``, or note on an earlier one where the same words stand as well.
+
+        ``text_sha256`` is the hash of the words of a repeated passage, None for another one.
+        """
         places = self._with_words[normalized_sha256(hit.text)]
-        for place in places:
-            first = self.hits[place]
-            if _are_near(first, hit):
-                if first.document_id != hit.document_id:
-                    here = DocumentReference(
-                        document_id=hit.document_id, title=hit.title, source=hit.source, origin=hit.origin
-                    )
-                    self.hits[place] = replace(first, also_in=(*first.also_in, here, *hit.also_in))
-                return
-        if not full:
+        place = None if text_sha256 is None else self.repeated.get(text_sha256)
+        if place is None:
+            place = next((place for place in places if _are_near(self.hits[place], hit)), None)
+        if place is not None:
+            self.hits[place] = _also_in(self.hits[place], hit)
+        elif not full:
+            if text_sha256 is not None:
+                self.repeated[text_sha256] = len(self.hits)
             places.append(len(self.hits))
             self.hits.append(hit)
+
+
+def _also_in(first: Hit, hit: Hit) -> Hit:
+    """The first hit with the documents of the other among those that hold its words, each once."""
+    here = DocumentReference(document_id=hit.document_id, title=hit.title, source=hit.source, origin=hit.origin)
+    known = {first.document_id, *(other.document_id for other in first.also_in)}
+    more = tuple(other for other in (here, *hit.also_in) if other.document_id not in known)
+    return replace(first, also_in=(*first.also_in, *more)) if more else first
 
 
 def _are_near(first: Hit, second: Hit) -> bool:

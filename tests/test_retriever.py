@@ -1,6 +1,8 @@
 """Folding: which hits become one. Searching itself is tested where there is an index."""
 
-from rag.records import Hit, HitScores
+from dataclasses import replace
+
+from rag.records import DocumentReference, Hit, HitScores
 from rag.retriever import _Folded
 
 
@@ -24,11 +26,15 @@ def _hit(document_id: int, *, near_duplicate_of: int | None = None, text: str = 
     )
 
 
-def _fold(*hits: Hit, top_k: int = 10) -> list[tuple[int, list[int]]]:
-    """The documents of the hits that are left, each with those that are folded into it."""
+def _fold(*hits: Hit, top_k: int = 10, repeated: str | None = None) -> list[tuple[int, list[int]]]:
+    """The documents of the hits that are left, each with those that are folded into it.
+
+    Hits with the words ``repeated`` are repeated passages.
+    """
     folded = _Folded()
     for hit in hits:
-        folded.put(hit, full=len(folded.hits) >= top_k)
+        is_full = len(folded.hits) >= top_k
+        folded.put(hit, full=is_full, text_sha256=hit.text if hit.text == repeated else None)
     return [(hit.document_id, [other.document_id for other in hit.also_in]) for hit in folded.hits]
 
 
@@ -52,3 +58,17 @@ def test_other_words_and_unrelated_documents_stay_apart() -> None:
 
 def test_full_list_takes_no_more_hits_but_still_notes_where_else_their_words_are() -> None:
     assert _fold(_hit(1), _hit(5), _hit(2, near_duplicate_of=1), top_k=1) == [(1, [2])]
+
+
+def test_repeated_passages_fold_whatever_their_documents_are() -> None:
+    notice = "The notice."
+    hits = [_hit(1, text=notice), _hit(2), _hit(3, text=notice), _hit(4), _hit(5, text=notice), _hit(3, text=notice)]
+    assert _fold(*hits, repeated=notice) == [(1, [3, 5]), (2, []), (4, [])]
+    assert _fold(*hits, repeated=notice, top_k=1) == [(1, [3, 5])]
+
+
+def test_exact_duplicates_of_what_is_folded_are_named_once() -> None:
+    other = DocumentReference(document_id=7, title="", source="", origin="real")
+    notice = "The notice."
+    hits = [replace(_hit(number, text=notice), also_in=(other,)) for number in (1, 2)]
+    assert _fold(*hits, repeated=notice) == [(1, [7, 2])]

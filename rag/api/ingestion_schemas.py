@@ -36,6 +36,7 @@ class IngestionReportResponse(RecordResponse):
     num_removed: int
     num_moved: int
     num_passages: int
+    num_passages_reused: int
     num_real: int
     num_synthetic: int
     exact_duplicates: list[SourcePairResponse]

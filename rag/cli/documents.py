@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
@@ -24,6 +25,8 @@ app = typer.Typer(help="What is in a collection.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 STANDARD_STREAM = "-"
 SHOWN_IDS = 20
+SHOWN_CHARS = 60
+"""Of the words of a passage, as many as fit a line beside the rest."""
 
 
 @app.command("list")
@@ -88,6 +91,37 @@ def show(
         origin = synthetic(found.document.origin, before=" ")
         note(f"{found.title} · version {found.version} of {found.document.version} · {source}{origin}")
         console().print(plain(found.text))
+
+
+@app.command()
+def repeated(
+    context: typer.Context,
+    collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
+    access_label: CallerLabelOption = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Passages whose words stand in many documents, such as footers: those in the most documents first."""
+    from dataclasses import asdict
+
+    from rag.store.collections import get_collection
+    from rag.store.repeated_passages import list_repeated
+
+    with open_database(context) as database, database.read() as session:
+        found = get_collection(session, collection)
+        passages = list_repeated(session, found.id, caller=caller_with(access_label), limit=limit)
+    if as_json:
+        print_json({"repeated": [asdict(passage) for passage in passages]})
+    elif not passages:
+        note(f"No passage of {collection!r} stands in many documents.")
+    else:
+        print_table(
+            ["documents", "passages", "words", "first in"],
+            [
+                [p.num_documents, p.num_passages, shorten(p.text, SHOWN_CHARS, placeholder="…"), short_source(p.source)]
+                for p in passages
+            ],
+        )
 
 
 @app.command()

@@ -39,7 +39,8 @@ def reembed(
     else:
         kept = "kept" if done.previous_kept else "dropped"
         console().print(
-            f"{collection}: {done.num_embedded} passages embedded, searched by {done.embedding_model} now; "
+            f"{collection}: {done.num_embedded} passages embedded ({done.num_passages_reused} reused), "
+            f"searched by {done.embedding_model} now; "
             f"{done.previous_model} {kept}",
             markup=False,
         )

@@ -71,6 +71,7 @@ def _rows(report: "IngestionReport") -> list[list[str]]:
         ["real", str(report.num_real)],
         ["synthetic", str(report.num_synthetic)],
         ["passages", str(report.num_passages)],
+        ["passages reused", str(report.num_passages_reused)],
         ["passages/s", f"{report.passages_per_second:.1f}"],
         ["seconds", f"{report.seconds:.1f}"],
     ]

@@ -1,12 +1,13 @@
 """Documents on their way into a collection: batches that are read, embedded and then stored in one transaction."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from rag.ingest.labels import LabelledDocument
-from rag.ingest.preparation import PreparedPassages
+from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.prepared_document import PreparedDocument
 from rag.ingest.report import SourceReason
+from rag.records import Passage
 from rag.store.runs import FileStatus
 
 
@@ -42,7 +43,8 @@ class FinishedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one transaction stores. ``passages``, by source, are those of the documents that were found to need them.
+    """What one transaction stores. ``passages``, by source, are those of the documents that were found to need them,
+    and ``vectors`` has what of them was embedded or found.
 
     ``refused`` is what was refused on the way and is no file of its own. ``moved`` holds files that have another URI by
     now, as (former, present); they are renamed first.
@@ -52,5 +54,5 @@ class Batch:
     finished: tuple[FinishedFile, ...] = ()
     refused: tuple[SourceReason, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
-    passages: Mapping[str, PreparedPassages] = field(default_factory=dict)
-    embedding_model: str = ""
+    passages: Mapping[str, Sequence[Passage]] = field(default_factory=dict)
+    vectors: PassageVectors | None = None

@@ -1,28 +1,19 @@
 """What happens to a document between reading and storing: hash, signature, passages, embeddings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.index.embedders import Embedders
+from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.prepared_document import PreparedDocument, prepare
 from rag.reader.input_format import ReaderTokenizer
 from rag.records import Document, Passage, Section
-from rag.text.context import embedded_text
 from rag.text.split import split_passages
 
 PIPELINE_VERSION = 2
 """Raise it when reading or splitting changes: documents ingested under another version are then done again."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedPassages:
-    """Passages with their unit vectors (N, dimension)."""
-
-    passages: tuple[Passage, ...]
-    vectors: NDArray[np.float16]
 
 
 class Preparer:
@@ -69,17 +60,8 @@ class Preparer:
             text, sections, count_tokens=self._tokenizer.count_tokens, max_tokens=self._passage_tokens
         )
 
-    def embed_split(self, split: Sequence[tuple[str, Sequence[Passage]]]) -> list[PreparedPassages]:
-        """Embed documents given as (title, passages); all their passages share batches."""
-        vectors = self.embed(
-            [embedded_text(title, passage.headings, passage.text) for title, passages in split for passage in passages]
+    def vectors(self, collection_id: int, *, known: Mapping[str, NDArray[np.float16]] | None = None) -> PassageVectors:
+        """Vectors for passages of a collection; ``known`` are some that are at hand, by the hash of their text."""
+        return PassageVectors(
+            self.embed, collection_id=collection_id, embedding_model=self.embedding_model, known=known
         )
-        prepared, start = [], 0
-        for _, passages in split:
-            prepared.append(PreparedPassages(tuple(passages), vectors[start : start + len(passages)]))
-            start += len(passages)
-        return prepared
-
-    def passages(self, title: str, text: str, sections: Sequence[Section]) -> PreparedPassages:
-        """Split and embed one document."""
-        return self.embed_split([(title, self.split(text, sections))])[0]

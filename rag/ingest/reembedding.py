@@ -5,13 +5,14 @@ last few passages, those that came while the new index was built, are embedded w
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rag.index.index_set import IndexSet
+from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.preparation import Preparer
 from rag.store.collections import Collection, get_collection
-from rag.store.database import Database
+from rag.store.database import Database, Session
 from rag.store.embedding_generations import (
     activate_generation,
     announce_embeddings,
@@ -23,7 +24,7 @@ from rag.store.embedding_generations import (
 )
 from rag.store.index_changes import lock_collection
 from rag.store.passages import PassageWords
-from rag.text.context import embedded_text
+from rag.text.context import EmbeddedPassage, embedded_passage
 
 BATCH = 256
 """Passages in one transaction: some seconds of embedding."""
@@ -31,12 +32,17 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reembedded:
-    """What came of it: how many passages were embedded by this call, and which generation is searched now."""
+    """What came of it, and which generation is searched now.
+
+    ``num_embedded`` passages got their vectors by this call; ``num_passages_reused`` of them took over that of the same
+    text.
+    """
 
     collection: str
     embedding_model: str
     previous_model: str
     num_embedded: int
+    num_passages_reused: int
     previous_kept: bool
 
 
@@ -50,7 +56,7 @@ class Reembedding:
         self._database, self._indexes = database, indexes
         self._preparer = preparer.with_model(model)
         self._name, self._model = collection, model
-        self._num_embedded = 0
+        self._num_embedded = self._num_reused = 0
 
     def run(self, *, keep_previous: bool, on_progress: Callable[[int, int], None]) -> Reembedded:
         """Embed what has no vector of the model yet, build its index, and search by it from then on.
@@ -87,6 +93,7 @@ class Reembedding:
             embedding_model=self._model,
             previous_model=found.embedding_model,
             num_embedded=self._num_embedded,
+            num_passages_reused=self._num_reused,
             previous_kept=keep_previous,
         )
 
@@ -101,26 +108,49 @@ class Reembedding:
                 )
             if not passages:
                 return
-            vectors = self._preparer.embed(_texts(passages))
+            vectors = self._preparer.vectors(collection.id)
+            wanted = _embedded(passages)
+            with self._database.read() as session:
+                vectors.take_over(session, wanted)
+            vectors.embed_missing(wanted)
             with self._database.write() as session:
-                ids = [passage.passage_id for passage in passages]
-                put_embeddings(session, collection.id, self._model, ids, vectors)
-                if announce:
-                    announce_embeddings(session, collection.id, ids)
+                self._put(session, collection, passages, vectors, announce=announce)
             after_id = passages[-1].passage_id
-            self._num_embedded += len(passages)
             on_progress(self._num_embedded, max(num_expected, self._num_embedded))
 
     def _switch(self, collection: Collection) -> None:
         with self._database.write() as session:
             lock_collection(session, collection.id)
             while passages := passages_without_embedding(session, collection.id, self._model, limit=BATCH):
-                ids = [passage.passage_id for passage in passages]
-                put_embeddings(session, collection.id, self._model, ids, self._preparer.embed(_texts(passages)))
-                announce_embeddings(session, collection.id, ids)
-                self._num_embedded += len(passages)
+                self._put(session, collection, passages, self._preparer.vectors(collection.id), announce=True)
             activate_generation(session, collection.id, self._model)
 
+    def _put(
+        self,
+        session: Session,
+        collection: Collection,
+        passages: Sequence[PassageWords],
+        vectors: PassageVectors,
+        *,
+        announce: bool,
+    ) -> None:
+        ids, embedded = [passage.passage_id for passage in passages], _embedded(passages)
+        put_embeddings(
+            session,
+            collection.id,
+            self._model,
+            ids,
+            vectors.get(session, embedded),
+            [one.sha256 for one in embedded],
+        )
+        if announce:
+            announce_embeddings(session, collection.id, ids)
+        self._num_embedded += len(passages)
+        self._num_reused += vectors.count_reused(embedded)
 
-def _texts(passages: list[PassageWords]) -> list[str]:
-    return [embedded_text(passage.title, passage.headings, passage.text) for passage in passages]
+
+def _embedded(passages: Sequence[PassageWords]) -> list[EmbeddedPassage]:
+    return [
+        embedded_passage(passage.title, passage.headings, passage.text, is_repeated=passage.is_repeated)
+        for passage in passages
+    ]

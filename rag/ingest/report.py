@@ -44,6 +44,8 @@ class IngestionReport:
 
     ``partly_read`` has an entry for each thing that was lost of a file that was read; ``source`` is the file's URI. A
     file that is unchanged is not read, so it is not in there.
+
+    ``num_passages_reused`` of the ``num_passages`` written took over the vector of the same text.
     """
 
     run_id: int | None
@@ -57,6 +59,7 @@ class IngestionReport:
     num_removed: int
     num_moved: int
     num_passages: int
+    num_passages_reused: int
     num_real: int
     num_synthetic: int
     exact_duplicates: tuple[SourcePair, ...]

@@ -18,6 +18,7 @@ from rag.ingest.files import bytes_sha256, find_files
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.overlap import ahead
+from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.preparation import Preparer
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.raw_file import NO_FIELDS, FieldNames
@@ -203,14 +204,13 @@ class IngestionRun:
     def _embed(self, split: Generator["_SplitBatch", None, None]) -> Generator[Batch, None, None]:
         with closing(ahead(split, num=BATCHES_READ_AHEAD)) as ready:
             for batch in ready:
-                preparer = self._preparer
                 titles = {pending.source: pending.prepared.document.title for pending in batch.read.documents}
-                made = preparer.embed_split([(titles[source], passages) for source, passages in batch.passages.items()])
-                yield replace(
-                    batch.read,
-                    passages=dict(zip(batch.passages, made, strict=True)),
-                    embedding_model=preparer.embedding_model,
+                vectors = self._preparer.vectors(self._collection.id)
+                vectors.expect(
+                    self._database,
+                    [(source, titles[source], passages) for source, passages in batch.passages.items()],
                 )
+                yield replace(batch.read, passages=batch.passages, vectors=vectors)
 
     def _needed(self, documents: Sequence[PendingDocument]) -> list[PendingDocument]:
         """Those that will need passages, as far as can be told before the transaction."""
@@ -250,7 +250,7 @@ class IngestionRun:
 
     def _store_in(self, session: Session, batch: Batch) -> None:
         outcomes: list[tuple[PendingDocument, Outcome]] = []
-        passages = batch.passages if self._has_model(session, batch.embedding_model) else {}
+        vectors = self._vectors(session, batch)
         num_moved = sum(
             rename_file(session, self._collection.id, former=former, present=present) for former, present in batch.moved
         )
@@ -260,7 +260,8 @@ class IngestionRun:
             outcome = self._storer.store(
                 session,
                 pending.prepared,
-                passages.get(pending.source),
+                batch.passages.get(pending.source),
+                vectors,
                 file_sha256=pending.labelled.file_sha256,
                 labels=pending.labelled.labels,
                 min_version=pending.labelled.min_version,
@@ -279,14 +280,16 @@ class IngestionRun:
         self._count_files(batch)
         update_counts(session, self._run_id, self.counts)
 
-    def _has_model(self, session: Session, embedding_model: str) -> bool:
-        """Whether the collection is still searched by this model. It may have got another one since the run began."""
+    def _vectors(self, session: Session, batch: Batch) -> PassageVectors:
+        """The vectors of a batch, unless the collection is searched by another model since they were made."""
         lock_collection(session, self._collection.id)
         active = active_model(session, self._collection.id)
         if active != self._preparer.embedding_model:
             self._preparer = self._preparer.with_model(active)
             self._storer = DocumentStorer(self._preparer, self._near_duplicates, self._collection.id)
-        return active == embedding_model
+        if batch.vectors is None or batch.vectors.embedding_model != active:
+            return self._preparer.vectors(self._collection.id)
+        return batch.vectors
 
     def _remove_gone(self, session: Session, finished: FinishedFile) -> int:
         """Remove what a file does not hold any longer; returns how many documents those are."""
@@ -308,6 +311,7 @@ class IngestionRun:
             tally.counts[names[outcome.kind]] += 1
             tally.origins[pending.labelled.labels.origin] += 1
             tally.counts["num_passages"] += outcome.num_passages
+            tally.counts["num_passages_reused"] += outcome.num_passages_reused
             if outcome.duplicate_of is not None:
                 of = get_stored(session, outcome.duplicate_of).source
                 tally.exact_duplicates.append(SourcePair(source=pending.source, of=of))

@@ -3,14 +3,21 @@
 All decisions are made here, under the collection's lock, so that two runs at once cannot store a document twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates, signature_of
-from rag.ingest.preparation import PreparedPassages, Preparer
+from rag.ingest.passage_vectors import (
+    PassageVectors,
+    embedded_passages,
+    is_marked,
+    repeatable_hashes,
+)
+from rag.ingest.preparation import Preparer
 from rag.ingest.prepared_document import PreparedDocument
-from rag.records import Document
+from rag.records import Document, Passage
 from rag.store.database import Session
 from rag.store.documents import (
     DocumentDetails,
@@ -29,7 +36,11 @@ from rag.store.documents import (
 from rag.store.erasure import erase_document
 from rag.store.index_changes import lock_collection
 from rag.store.near_duplicates import current_text, near_duplicates_of, remove_bands
-from rag.store.passages import remove_passages, replace_passages
+from rag.store.passage_vectors import vectors_of_document
+from rag.store.passages import PassageHashes, remove_passages, replace_passages
+from rag.store.repeated_passages import MIN_DOCUMENTS, count_documents, mark_repeated, unmarked_passages
+from rag.text.clean import normalized_sha256
+from rag.text.context import embedded_passage
 
 OutcomeKind = Literal["added", "updated", "unchanged", "exact_duplicate"]
 
@@ -43,6 +54,7 @@ class Outcome:
     duplicate_of: int | None = None
     near_duplicate_of: int | None = None
     num_passages: int = 0
+    num_passages_reused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +93,8 @@ class DocumentStorer:
         self,
         session: Session,
         prepared: PreparedDocument,
-        passages: PreparedPassages | None,
+        passages: Sequence[Passage] | None,
+        vectors: PassageVectors,
         *,
         file_sha256: str,
         labels: Labels,
@@ -89,7 +102,8 @@ class DocumentStorer:
     ) -> Outcome:
         """Add a document, or a new version of it, or note that nothing changed.
 
-        ``passages`` may be None where none were expected to be needed; they are then made here if they are.
+        ``passages`` may be None where none were expected to be needed; they are then made here if they are. So are
+        ``vectors`` that are missing.
         """
         lock_collection(session, self._collection_id)
         document = prepared.document
@@ -98,10 +112,8 @@ class DocumentStorer:
         if stored and keeps_place and stored.pipeline == prepared.pipeline:
             return self._update_labels(session, stored, prepared, file_sha256=file_sha256, labels=labels)
         if stored and not keeps_place:
-            self._give_up_place(session, stored)
-        if not labels.deduplicate:
-            repeated = _Repeated()
-        elif stored and keeps_place:
+            self._give_up_place(session, stored, vectors)
+        if stored and keeps_place and labels.deduplicate:
             repeated = _Repeated(exactly=stored.duplicate_of, nearly=stored.near_duplicate_of)
         else:
             repeated = self._find_repeated(session, prepared, stored, labels)
@@ -121,11 +133,13 @@ class DocumentStorer:
             document_id, version = stored.id, new_version(session, stored.id, document, details)
         else:
             document_id, version = insert_document(session, self._collection_id, document, details), min_version
-        num_passages = 0
+        num_passages = num_reused = 0
         if repeated.exactly is not None:
             remove_passages(session, document_id, self._collection_id)
         else:
-            num_passages = self._write_passages(session, document_id, version, prepared, passages)
+            passages = self._preparer.split(document.text, document.sections) if passages is None else passages
+            num_passages = len(passages)
+            num_reused = self._write_passages(session, document_id, version, document.title, passages, vectors)
         is_new = stored is None or stored.deleted_at is not None
         return Outcome(
             document_id=document_id,
@@ -133,14 +147,17 @@ class DocumentStorer:
             duplicate_of=repeated.exactly,
             near_duplicate_of=repeated.nearly,
             num_passages=num_passages,
+            num_passages_reused=num_reused,
         )
 
     def remove(self, session: Session, document_id: int) -> None:
         """Take a document out of the collection; its oldest exact duplicate, if any, takes its place."""
         lock_collection(session, self._collection_id)
         stored = get_stored(session, document_id)
+        # Its heir has the same words, so mostly the same vectors; they go with its passages.
+        known = vectors_of_document(session, document_id, self._preparer.embedding_model)
         mark_deleted(session, document_id)
-        self._give_up_place(session, stored)
+        self._give_up_place(session, stored, self._preparer.vectors(self._collection_id, known=known))
 
     def erase(self, session: Session, document_id: int, *, reason: str) -> list[int]:
         """Take a document out, then erase it (see ``rag.store.erasure``); returns the ids of datasets that it left."""
@@ -177,22 +194,54 @@ class DocumentStorer:
         session: Session,
         document_id: int,
         version: int,
-        prepared: PreparedDocument,
-        passages: PreparedPassages | None,
+        title: str,
+        passages: Sequence[Passage],
+        vectors: PassageVectors,
     ) -> int:
-        document = prepared.document
-        if passages is None:
-            passages = self._preparer.passages(document.title, document.text, document.sections)
+        """Put passages in the place of all that a document has; returns how many took over their vector.
+
+        Words that stand in many documents with this one, or with the rest of its batch, are marked as repeated, here
+        and wherever else they stand.
+        """
+        candidates = repeatable_hashes(passages)
+        counts = count_documents(session, self._collection_id, candidates, exclude_ids=[document_id])
+        repeated = {sha256 for sha256, num in counts.items() if num + 1 >= MIN_DOCUMENTS}
+        repeated |= candidates & vectors.repeated
+        embedded = embedded_passages(title, passages, repeated)
         replace_passages(
             session,
             document_id,
             self._collection_id,
             version,
-            passages.passages,
-            passages.vectors,
-            self._preparer.embedding_model,
+            passages,
+            vectors.get(session, embedded),
+            vectors.embedding_model,
+            hashes=[
+                PassageHashes(
+                    text_sha256=normalized_sha256(passage.text),
+                    embedded_sha256=one.sha256,
+                    is_repeated=is_marked(passage, repeated),
+                )
+                for passage, one in zip(passages, embedded, strict=True)
+            ],
         )
-        return len(passages.passages)
+        num_reused = vectors.count_reused(embedded)
+        if repeated:
+            self._mark_repeated(session, repeated, vectors)
+        return num_reused
+
+    def _mark_repeated(self, session: Session, repeated: set[str], vectors: PassageVectors) -> None:
+        """Mark the passages that stood there before it was known that their words are repeated ones."""
+        others = unmarked_passages(session, self._collection_id, repeated)
+        embedded = [embedded_passage(one.title, one.headings, one.text, is_repeated=True) for one in others]
+        mark_repeated(
+            session,
+            self._collection_id,
+            vectors.embedding_model,
+            [other.passage_id for other in others],
+            vectors.get(session, embedded),
+            [one.sha256 for one in embedded],
+        )
 
     def _keeps_place(
         self, session: Session, stored: StoredDocument | None, prepared: PreparedDocument, labels: Labels
@@ -221,6 +270,8 @@ class DocumentStorer:
     def _find_repeated(
         self, session: Session, prepared: PreparedDocument, stored: StoredDocument | None, labels: Labels
     ) -> _Repeated:
+        if not labels.deduplicate:
+            return _Repeated()
         original = self._find_identical(session, prepared, stored, labels)
         if original:
             return _Repeated(exactly=original.id)
@@ -233,7 +284,7 @@ class DocumentStorer:
         )
         return _Repeated(nearly=near.document_id if near else None)
 
-    def _give_up_place(self, session: Session, stored: StoredDocument) -> None:
+    def _give_up_place(self, session: Session, stored: StoredDocument, vectors: PassageVectors) -> None:
         """Nothing repeats a document any more once it is deleted or has other words.
 
         Its oldest exact duplicate has the same words and takes its place. With no such heir, the documents that nearly
@@ -244,7 +295,7 @@ class DocumentStorer:
         duplicates = [document.id for document in duplicates_of(session, stored.id)]
         if duplicates:
             heir, *others = duplicates
-            self._promote(session, heir, near_duplicate_of=stored.near_duplicate_of)
+            self._promote(session, heir, vectors, near_duplicate_of=stored.near_duplicate_of)
             for other in others:
                 set_duplicate_of(session, other, duplicate_of=heir, near_duplicate_of=None)
             for document_id in near_duplicates:
@@ -261,17 +312,11 @@ class DocumentStorer:
                 session, document_id, duplicate_of=None, near_duplicate_of=near.document_id if near else None
             )
 
-    def _promote(self, session: Session, document_id: int, *, near_duplicate_of: int | None) -> None:
+    def _promote(
+        self, session: Session, document_id: int, vectors: PassageVectors, *, near_duplicate_of: int | None
+    ) -> None:
         """Make an exact duplicate a document with passages of its own."""
         set_duplicate_of(session, document_id, duplicate_of=None, near_duplicate_of=near_duplicate_of)
         text = get_document(session, document_id)
-        passages = self._preparer.passages(text.title, text.text, text.sections)
-        replace_passages(
-            session,
-            document_id,
-            self._collection_id,
-            text.version,
-            passages.passages,
-            passages.vectors,
-            self._preparer.embedding_model,
-        )
+        passages = self._preparer.split(text.text, text.sections)
+        self._write_passages(session, document_id, text.version, text.title, passages, vectors)

@@ -1,7 +1,7 @@
 """Which documents a file has given so far. Streamed or summed up, since one file or query may give millions."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Text, cast, func, select
@@ -12,6 +12,7 @@ from rag.store import tables
 from rag.store.document_values import checked_origin
 
 _ROWS_PER_FETCH = 1_000
+_SOURCES_PER_STATEMENT = 500
 
 
 def in_file(collection_id: int, file: str) -> list[ColumnElement[bool]]:
@@ -30,6 +31,18 @@ def sources_of_file(session: Session, collection_id: int, file: str) -> Iterator
     )
     for row in session.execute(statement):
         yield row.id, row.source
+
+
+def ids_of_sources(session: Session, collection_id: int, sources: Sequence[str]) -> list[int]:
+    """The ids of the documents of those sources that are there, deleted ones as well."""
+    ids: list[int] = []
+    for start in range(0, len(sources), _SOURCES_PER_STATEMENT):
+        statement = select(tables.Document.id).where(
+            tables.Document.collection_id == collection_id,
+            tables.Document.source.in_(sources[start : start + _SOURCES_PER_STATEMENT]),
+        )
+        ids += session.scalars(statement)
+    return ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,14 +118,22 @@ def passages_without_embedding(
             tables.Document.title,
             tables.Passage.headings,
             tables.Passage.text,
+            tables.Passage.is_repeated,
         )
         .join(tables.Document, tables.Document.id == tables.Passage.document_id)
         .where(tables.Passage.id.in_(ids.order_by(tables.Passage.id).limit(limit)))
         .order_by(tables.Passage.id)
     )
     return [
-        PassageWords(passage_id=passage_id, document_id=document_id, title=title, headings=tuple(headings), text=text)
-        for passage_id, document_id, title, headings, text in session.execute(statement)
+        PassageWords(
+            passage_id=passage_id,
+            document_id=document_id,
+            title=title,
+            headings=tuple(headings),
+            text=text,
+            is_repeated=is_repeated,
+        )
+        for passage_id, document_id, title, headings, text, is_repeated in session.execute(statement)
     ]
 
 
@@ -135,16 +143,27 @@ def put_embeddings(
     embedding_model: str,
     passage_ids: Sequence[int],
     vectors: NDArray[np.float16],
+    embedded_sha256s: Sequence[str],
 ) -> None:
-    """Store the vectors (N, D) of passages; those of passages that are gone meanwhile are dropped."""
+    """Store the vectors (N, D) of passages, each with the hash of the text that it was made of.
+
+    Those of passages that are gone meanwhile are dropped.
+    """
     lock_collection(session, collection_id)
     still_there: set[int] = set()
     for start in range(0, len(passage_ids), IDS_PER_STATEMENT):
         ids = list(passage_ids[start : start + IDS_PER_STATEMENT])
         still_there.update(session.scalars(select(tables.Passage.id).where(tables.Passage.id.in_(ids))))
     rows = [
-        {"passage_id": passage_id, "embedding_model": embedding_model, "vector": vector.tobytes()}
-        for passage_id, vector in zip(passage_ids, vectors.astype(VECTOR_DTYPE), strict=True)
+        {
+            "passage_id": passage_id,
+            "embedding_model": embedding_model,
+            "vector": vector.tobytes(),
+            "embedded_sha256": embedded_sha256,
+        }
+        for passage_id, vector, embedded_sha256 in zip(
+            passage_ids, vectors.astype(VECTOR_DTYPE), embedded_sha256s, strict=True
+        )
         if passage_id in still_there
     ]
     if rows:
@@ -193,6 +212,12 @@ def drop_generation(session: Session, collection_id: int, embedding_model: str) 
     ).all()
     if not dropped:
         raise NotFound(f"The collection has no generation {embedding_model!r}; see `rag index generations`.")
+    session.execute(
+        delete(tables.SharedVector).where(
+            tables.SharedVector.collection_id == collection_id,
+            tables.SharedVector.embedding_model == embedding_model,
+        )
+    )
     of_collection = (
         select(tables.Passage.id)
         .join(tables.Document, tables.Document.id == tables.Passage.document_id)

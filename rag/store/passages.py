@@ -28,7 +28,7 @@ IDS_PER_FETCH = 10_000
 class PassageRow:
     """A stored passage with its document: everything that a hit shows but its scores.
 
-    ``also_in`` lists the exact duplicates of the document, by id.
+    ``also_in`` lists the exact duplicates of the document, by id. ``is_repeated``: its words stand in many documents.
     """
 
     passage_id: int
@@ -45,17 +45,32 @@ class PassageRow:
     text: str
     near_duplicate_of: int | None
     also_in: tuple[DocumentReference, ...]
+    text_sha256: str | None
+    is_repeated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassageWords:
-    """What the keyword index reads of a passage."""
+    """What the keyword index and the embedder read of a passage."""
 
     passage_id: int
     document_id: int
     title: str
     headings: tuple[str, ...]
     text: str
+    is_repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassageHashes:
+    """What a passage is recognised by: the hash of its words, and that of the text that its vector was made of.
+
+    ``is_repeated``: its words stand in many documents (``rag.store.repeated_passages``).
+    """
+
+    text_sha256: str
+    embedded_sha256: str
+    is_repeated: bool
 
 
 class EmbeddingBatch(NamedTuple):
@@ -74,11 +89,14 @@ def replace_passages(
     passages: Sequence[Passage],
     vectors: NDArray[np.float16] | None,
     embedding_model: str,
+    *,
+    hashes: Sequence[PassageHashes] | None = None,
 ) -> list[int]:
     """Put these passages in the place of all that the document has; the index changes are logged in the same breath.
 
     ``vectors`` holds one float16 row for each passage; None stores passages without embeddings, which no vector
-    search finds. Returns the new ids in the order of ``passages``.
+    search finds. Passages stored without ``hashes`` are never recognised anywhere else. Returns the new ids in the
+    order of ``passages``.
 
     Raises:
         NotFound: there is no such collection.
@@ -88,7 +106,11 @@ def replace_passages(
     remove_passages(session, document_id, collection_id)
     if not passages:
         return []
-    session.execute(insert(tables.Passage), [_values(passage, document_id, version) for passage in passages])
+    known: Sequence[PassageHashes | None] = hashes if hashes is not None else [None] * len(passages)
+    session.execute(
+        insert(tables.Passage),
+        [_values(passage, document_id, version, one) for passage, one in zip(passages, known, strict=True)],
+    )
     new_ids = dict(
         session.execute(
             select(tables.Passage.ordinal, tables.Passage.id).where(tables.Passage.document_id == document_id)
@@ -99,8 +121,13 @@ def replace_passages(
         session.execute(
             insert(tables.PassageEmbedding),
             [
-                {"passage_id": passage_id, "embedding_model": embedding_model, "vector": vector.tobytes()}
-                for passage_id, vector in zip(ids, vectors.astype(VECTOR_DTYPE), strict=True)
+                {
+                    "passage_id": passage_id,
+                    "embedding_model": embedding_model,
+                    "vector": vector.tobytes(),
+                    "embedded_sha256": None if one is None else one.embedded_sha256,
+                }
+                for passage_id, vector, one in zip(ids, vectors.astype(VECTOR_DTYPE), known, strict=True)
             ],
         )
     append_changes(session, collection_id, "add", ids)
@@ -128,9 +155,13 @@ def announce_passages_again(session: Session, document_id: int, collection_id: i
         NotFound: there is no such collection.
     """
     lock_collection(session, collection_id)
-    ids = _ids_of_document(session, document_id)
-    append_changes(session, collection_id, "remove", ids)
-    append_changes(session, collection_id, "add", ids)
+    announce_again(session, collection_id, _ids_of_document(session, document_id))
+
+
+def announce_again(session: Session, collection_id: int, passage_ids: Sequence[int]) -> None:
+    """Make every index read these passages anew. The caller holds :func:`lock_collection`."""
+    append_changes(session, collection_id, "remove", passage_ids)
+    append_changes(session, collection_id, "add", passage_ids)
 
 
 def load_hits(session: Session, passage_ids: Sequence[int], *, caller: Caller = OWNER) -> dict[int, PassageRow]:
@@ -170,6 +201,8 @@ def load_hits(session: Session, passage_ids: Sequence[int], *, caller: Caller = 
                 text=passage.text,
                 near_duplicate_of=near_duplicate_of if near_duplicate_of in known else None,
                 also_in=references.get(passage.document_id, ()),
+                text_sha256=passage.text_sha256,
+                is_repeated=passage.is_repeated,
             )
     return found
 
@@ -332,7 +365,7 @@ def _batches(ids: Sequence[int]) -> Iterator[list[int]]:
         yield [int(passage_id) for passage_id in ids[start : start + IDS_PER_STATEMENT]]
 
 
-def _values(passage: Passage, document_id: int, version: int) -> dict[str, object]:
+def _values(passage: Passage, document_id: int, version: int, hashes: PassageHashes | None) -> dict[str, object]:
     return {
         "document_id": document_id,
         "document_version": version,
@@ -344,4 +377,6 @@ def _values(passage: Passage, document_id: int, version: int) -> dict[str, objec
         "row": passage.row,
         "headings": list(passage.headings),
         "num_tokens": passage.num_tokens,
+        "text_sha256": None if hashes is None else hashes.text_sha256,
+        "is_repeated": hashes is not None and hashes.is_repeated,
     }

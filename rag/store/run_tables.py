@@ -31,6 +31,7 @@ class IngestionRun(Base):
     num_removed: Mapped[int]
     num_moved: Mapped[int] = mapped_column(server_default="0")
     num_passages: Mapped[int]
+    num_passages_reused: Mapped[int] = mapped_column(server_default="0")
     options: Mapped[dict[str, Any] | None]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

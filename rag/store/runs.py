@@ -18,7 +18,10 @@ FILES_PER_STATEMENT = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCounts:
-    """What became of the documents of a run. ``num_passages`` counts the passages that were written."""
+    """What became of the documents of a run. ``num_passages`` counts the passages that were written.
+
+    Of these ``num_passages_reused`` took over the vector of the same text instead of being embedded.
+    """
 
     num_added: int = 0
     num_updated: int = 0
@@ -29,6 +32,7 @@ class RunCounts:
     num_removed: int = 0
     num_moved: int = 0
     num_passages: int = 0
+    num_passages_reused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ AUTOINCREMENT. An index entry, a citation or a bookmark can thus never come to m
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
@@ -141,11 +141,15 @@ class NearDuplicateBand(Base):
 
 
 class Passage(Base):
-    """A passage that can be found now. Passages of older versions are deleted; ``answer_passages`` keeps their text."""
+    """A passage that can be found now. Passages of older versions are deleted; ``answer_passages`` keeps their text.
+
+    ``is_repeated`` marks words that stand in many documents; see ``rag.store.repeated_passages``.
+    """
 
     __tablename__ = "passages"
     __table_args__ = (
         UniqueConstraint("document_id", "document_version", "ordinal"),
+        Index(None, "text_sha256", "is_repeated", "document_id"),
         CheckConstraint("ordinal >= 0 AND num_tokens >= 0", name="counts"),
         CheckConstraint(RANGE, name="range"),
         CheckConstraint(PLACE, name="place"),
@@ -163,15 +167,34 @@ class Passage(Base):
     row: Mapped[int | None]
     headings: Mapped[list[str]]
     num_tokens: Mapped[int]
+    text_sha256: Mapped[str | None]
+    is_repeated: Mapped[bool] = mapped_column(server_default=false())
 
 
 class PassageEmbedding(Base):
-    """A passage's vector under one embedding model: float16, little endian, one value after the other."""
+    """A passage's vector under one embedding model: float16, little endian, one value after the other.
+
+    ``embedded_sha256`` is the hash of exactly what was embedded, context line and all; null where it is not known.
+    Passages of the same hash have the same vector, which is made once.
+    """
 
     __tablename__ = "passage_embeddings"
+    __table_args__ = (Index(None, "embedded_sha256", "passage_id"),)
 
     passage_id: Mapped[int] = mapped_column(ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True)
     embedding_model: Mapped[str] = mapped_column(primary_key=True)
+    vector: Mapped[bytes]
+    embedded_sha256: Mapped[str | None]
+
+
+class SharedVector(Base):
+    """The vector of the words of a repeated passage under one model, of which those of its documents are made."""
+
+    __tablename__ = "shared_vectors"
+
+    collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), primary_key=True)
+    embedding_model: Mapped[str] = mapped_column(primary_key=True)
+    embedded_sha256: Mapped[str] = mapped_column(primary_key=True)
     vector: Mapped[bytes]
 
 

@@ -25,6 +25,7 @@ from rag.store import migrate
 from rag.store.database import Database
 
 NUM_KILLS = 20
+NOTICE = "This common footer stands in many documents and says that " + "nothing may be copied " * 12 + "by anybody."
 QUERIES = ("topic7 word7", "Who keeps the rota?", "policy 2024", "row 12", "common footer")
 
 # Imports everything once, then forks a child for each run: what takes seconds is done before the moment to kill.
@@ -94,6 +95,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(24):
         body = " ".join(f"word{number}" if n % 9 == 0 else f"w{words.randrange(2000)}" for n in range(120))
         (folder / f"{number:02}.txt").write_text(f"Document {number} speaks of topic{number}. {body}")
+    for number in range(12):
+        own = " ".join(f"n{words.randrange(2000)}" for _ in range(120))
+        (folder / f"notice{number:02}.md").write_text(f"# Notice {number}\n\n## Own\n\n{own}\n\n## Legal\n\n{NOTICE}\n")
     (folder / "copy.txt").write_text((folder / "07.txt").read_text())
     (folder / "rota.md").write_text(f"# Rota\n\nThe rota is kept by Amara. Policy 2024. {base}")
     (folder / "rota2.md").write_text(f"# Rota\n\nThe rota is kept by Amara. Policy 2025. {base}")
@@ -118,8 +122,9 @@ def _state(url: str, data: Path) -> dict[str, Any]:
             ).all()
             passages = session.execute(
                 text(
-                    "SELECT d.source, p.ordinal, p.start_char, p.end_char, p.text, e.vector FROM passages p "
-                    "JOIN documents d ON d.id = p.document_id JOIN passage_embeddings e ON e.passage_id = p.id "
+                    "SELECT d.source, p.ordinal, p.start_char, p.end_char, p.text, p.is_repeated, e.vector "
+                    "FROM passages p JOIN documents d ON d.id = p.document_id "
+                    "JOIN passage_embeddings e ON e.passage_id = p.id "
                     "ORDER BY d.source, p.ordinal"
                 )
             ).all()
@@ -163,6 +168,7 @@ def test_run_killed_at_any_moment_ends_like_an_undisturbed_one(driver: Driver, f
     wanted = _state(url, data)
     assert wanted["orphans"] == 0
     assert wanted["num_indexed"] == len(wanted["passages"]) > 90
+    assert sum(is_repeated for *_, is_repeated in wanted["passages"]) == 12
     moments, num_runs, num_killed = random.Random(1), 0, 0
     while num_killed < NUM_KILLS:
         num_runs += 1
@@ -209,4 +215,4 @@ def test_full_disk_is_said_and_the_same_command_goes_on_when_there_is_room(small
         assert report.num_refused == 1
         assert service.search("topic7", top_k=1)[0].source.endswith("07.txt")
         with service.database.read() as session:
-            assert session.scalar(text("SELECT count(*) FROM documents")) == 24 + 4 + 50
+            assert session.scalar(text("SELECT count(*) FROM documents")) == 24 + 12 + 4 + 50

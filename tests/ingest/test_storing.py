@@ -3,19 +3,17 @@
 import threading
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
 from rag.ingest.near_duplicates import NearDuplicates
-from rag.ingest.preparation import PreparedPassages, Preparer
+from rag.ingest.preparation import Preparer
 from rag.ingest.storing import DocumentStorer, Labels, Outcome
-from rag.records import Document
+from rag.records import Document, Passage
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
 from rag.store.documents import find_by_source, get_document
 
 WORDS = [f"word{number}" for number in range(60)]
-NO_PASSAGES = PreparedPassages((), np.empty((0, 0), dtype=np.float16))
 
 
 class WithoutPassages(Preparer):
@@ -32,9 +30,9 @@ class WithoutPassages(Preparer):
     def pipeline(self) -> str:
         return self._name
 
-    def passages(self, title: str, text: str, sections: object) -> PreparedPassages:
-        del title, text, sections
-        return NO_PASSAGES
+    def split(self, text: str, sections: object) -> list[Passage]:
+        del text, sections
+        return []
 
 
 def _document(name: str, words: list[str]) -> Document:
@@ -58,7 +56,8 @@ class Library:
             return storer.store(
                 session,
                 preparer.prepare(_document(name, words)),
-                NO_PASSAGES,
+                (),
+                preparer.vectors(self.collection_id),
                 file_sha256="",
                 labels=Labels(tags={}, deduplicate=deduplicate),
             )
@@ -140,7 +139,8 @@ def test_document_stored_by_another_run_meanwhile_is_found(library: Library) -> 
                     metadata={},
                 )
                 prepared = WithoutPassages().prepare(document)
-                storer.store(session, prepared, NO_PASSAGES, file_sha256="", labels=Labels(tags={}))
+                vectors = WithoutPassages().vectors(library.collection_id)
+                storer.store(session, prepared, (), vectors, file_sha256="", labels=Labels(tags={}))
                 stored.set()
                 go_on.wait(5)
         except Exception as error:  # noqa: BLE001 - shown by the assertion below

@@ -14,14 +14,16 @@ from sqlalchemy import Engine, MetaData, Table, create_engine, inspect, make_url
 from sqlalchemy.exc import IntegrityError
 
 from rag.errors import InvalidInput, StoreUnavailable
-from rag.records import Document
+from rag.records import Document, Passage
 from rag.store import migrate
 from rag.store.answer_review import ANSWER_REVIEW
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database, Session
 from rag.store.datasets import create_dataset, list_datasets
 from rag.store.documents import DocumentDetails, insert_document, mark_deleted
+from rag.store.passages import replace_passages
 from rag.store.tables import Base
+from rag.text.clean import normalized_sha256
 
 ROOT = Path(__file__).parents[2]
 MOMENT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -84,6 +86,21 @@ def test_bands_of_documents_that_are_there_are_made(database: Database) -> None:
     migrate.upgrade(database)
     with database.read() as session:
         assert [tuple(row) for row in session.execute(rows)] == before
+
+
+def test_words_of_passages_that_are_there_are_hashed(database: Database) -> None:
+    words = ["Leave is  20\u00a0days.", "Ｌeave is\n20 days.", "Something else"]
+    passages = [Passage(ordinal=n, start=n, end=n + 1, text=text, num_tokens=1) for n, text in enumerate(words)]
+    with database.write() as session:
+        collection_id = get_or_create_collection(session, "kept", embedding_model="model").id
+        document_id = _insert_document(session, collection_id, "a")
+        replace_passages(session, document_id, collection_id, 1, passages, None, "model")
+    migrate.downgrade(database, "0010")
+    migrate.upgrade(database)
+    with database.read() as session:
+        rows = session.execute(text("SELECT text_sha256, is_repeated FROM passages ORDER BY ordinal")).all()
+    assert [row.text_sha256 for row in rows] == [normalized_sha256(one) for one in words]
+    assert not any(row.is_repeated for row in rows)
 
 
 def _insert_document(session: Session, collection_id: int, source: str, **details: Any) -> int:
