@@ -20,12 +20,13 @@ from sqlalchemy import text
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import StoreUnavailable
-from rag.records import SearchOptions
+from rag.records import SearchMode, SearchOptions
 from rag.store import migrate
 from rag.store.database import Database
 
 NUM_KILLS = 20
 NOTICE = "This common footer stands in many documents and says that " + "nothing may be copied " * 12 + "by anybody."
+MODES: tuple[SearchMode, ...] = ("hybrid", "keyword", "vector")
 QUERIES = ("topic7 word7", "Who keeps the rota?", "policy 2024", "row 12", "common footer")
 
 # Imports everything once, then forks a child for each run: what takes seconds is done before the moment to kill.
@@ -137,7 +138,7 @@ def _state(url: str, data: Path) -> dict[str, Any]:
                 (hit.source, hit.text) for hit in service.search(query, options=SearchOptions(mode=mode), top_k=8)
             ]
             for query in QUERIES
-            for mode in ("hybrid", "keyword", "vector")
+            for mode in MODES
         }
         return {
             "documents": [tuple(row) for row in documents],
