@@ -4,16 +4,22 @@ They are looked for in one collection only. A model's name may be a folder, and 
 further since another collection was embedded.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import CTE, ScalarSelect, SQLColumnExpression, column, select, values
+from sqlalchemy import CTE, ScalarSelect, Select, SQLColumnExpression, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from rag.store import tables
 from rag.store.database import insert_if_absent
-from rag.store.passages import IDS_PER_STATEMENT, VECTOR_DTYPE
+from rag.store.passages import VECTOR_DTYPE
+
+LOT_SIZES = (4, 32, 256)
+"""Hashes looked up in one statement; SQLite takes up to 500 of such rows."""
+MAX_HASHES = LOT_SIZES[-1]
+TEXT = tables.Passage.text_sha256.type
 
 
 def stored_vectors(
@@ -24,28 +30,15 @@ def stored_vectors(
     Of several passages with the same text the oldest gives its vector; so do the words of repeated passages.
     """
     found: dict[str, NDArray[np.float16]] = {}
-    hashes = sorted(embedded_sha256s)
-    for start in range(0, len(hashes), IDS_PER_STATEMENT):
-        wanted = wanted_hashes(hashes[start : start + IDS_PER_STATEMENT])
-        # One row for each hash, looked up by itself: of a footer there may be ten thousand vectors.
-        vector = (
-            select(tables.PassageEmbedding.vector)
-            .where(
-                tables.PassageEmbedding.embedded_sha256 == wanted.c.sha256,
-                tables.PassageEmbedding.embedding_model == embedding_model,
-                _collection_of(tables.PassageEmbedding.passage_id) == collection_id,
-            )
-            .order_by(tables.PassageEmbedding.passage_id)
-            .limit(1)
-            .correlate(wanted)
-            .scalar_subquery()
-        )
+    for hashes, parameters in hash_parameters(embedded_sha256s):
         shared = select(tables.SharedVector.embedded_sha256, tables.SharedVector.vector).where(
             tables.SharedVector.collection_id == collection_id,
             tables.SharedVector.embedding_model == embedding_model,
-            tables.SharedVector.embedded_sha256.in_(hashes[start : start + IDS_PER_STATEMENT]),
+            tables.SharedVector.embedded_sha256.in_(hashes),
         )
-        for sha256, stored in [*session.execute(shared), *session.execute(select(wanted.c.sha256, vector))]:
+        more = {"collection_id": collection_id, "embedding_model": embedding_model}
+        of_passages = session.execute(_oldest_vectors(len(parameters)), {**parameters, **more})
+        for sha256, stored in [*session.execute(shared), *of_passages]:
             if stored is not None:
                 found.setdefault(sha256, _vector(stored))
     return found
@@ -81,10 +74,43 @@ def vectors_of_document(session: Session, document_id: int, embedding_model: str
     return {sha256: _vector(stored) for sha256, stored in session.execute(statement) if sha256 is not None}
 
 
-def wanted_hashes(hashes: Collection[str]) -> CTE:
-    """A table of one column, ``sha256``, to look hashes up from."""
-    table = values(column("sha256", tables.Passage.text_sha256.type), name="wanted")
-    return table.data([(sha256,) for sha256 in hashes]).cte("wanted")
+def hash_parameters(hashes: Collection[str]) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Hashes in lots, each with what to bind in a statement over ``wanted_hashes`` of as many.
+
+    There are few sizes, so that few statements are ever built; the rest is filled up with what no hash equals.
+    """
+    ordered = sorted(hashes)
+    for start in range(0, len(ordered), MAX_HASHES):
+        lot = ordered[start : start + MAX_HASHES]
+        size = next(size for size in LOT_SIZES if size >= len(lot))
+        filled = [*lot, *[""] * (size - len(lot))]
+        yield lot, {f"sha256_{number}": sha256 for number, sha256 in enumerate(filled)}
+
+
+def wanted_hashes(size: int) -> CTE:
+    """A table of one column, ``sha256``, with the hashes that are bound: each can be looked up by itself."""
+    rows = [select(bindparam(f"sha256_{number}", type_=TEXT).label("sha256")) for number in range(size)]
+    return (union_all(*rows) if size > 1 else rows[0]).cte("wanted")
+
+
+@cache
+def _oldest_vectors(size: int) -> Select[str, bytes | None]:
+    """Made once: it takes longer to build than to run."""
+    wanted = wanted_hashes(size)
+    # One row for each hash: of a footer there may be ten thousand vectors.
+    vector = (
+        select(tables.PassageEmbedding.vector)
+        .where(
+            tables.PassageEmbedding.embedded_sha256 == wanted.c.sha256,
+            tables.PassageEmbedding.embedding_model == bindparam("embedding_model"),
+            _collection_of(tables.PassageEmbedding.passage_id) == bindparam("collection_id"),
+        )
+        .order_by(tables.PassageEmbedding.passage_id)
+        .limit(1)
+        .correlate(wanted)
+        .scalar_subquery()
+    )
+    return select(wanted.c.sha256, vector)
 
 
 def _vector(stored: bytes) -> NDArray[np.float16]:

@@ -8,17 +8,18 @@ of their normalised form, ``passages.text_sha256``.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from rag.records import OWNER, Caller, Passage
 from rag.store import tables
 from rag.store.access import documents_open_to
 from rag.store.index_changes import lock_collection
-from rag.store.passage_vectors import wanted_hashes
+from rag.store.passage_vectors import hash_parameters, wanted_hashes
 from rag.store.passages import IDS_PER_STATEMENT, VECTOR_DTYPE, PassageWords, announce_again
 
 MIN_DOCUMENTS = 5
@@ -52,26 +53,10 @@ def count_documents(
     That many it is for words that are marked as repeated. Passages of the documents ``exclude_ids`` do not count.
     """
     found: dict[str, int] = {}
-    hashes = sorted(text_sha256s)
-    for start in range(0, len(hashes), IDS_PER_STATEMENT):
-        wanted = wanted_hashes(hashes[start : start + IDS_PER_STATEMENT])
-        among = [
-            tables.Passage.text_sha256 == wanted.c.sha256,
-            tables.Passage.document_id.not_in(sorted(exclude_ids)),
-            _in_collection(collection_id),
-        ]
-        marked = exists(select(tables.Passage.id).where(*among, tables.Passage.is_repeated).correlate(wanted))
-        # Never more rows than needed to know: of words without a mark there are few, of marked ones one is enough.
-        documents = (
-            select(tables.Passage.document_id)
-            .where(*among, _CAN_REPEAT, ~tables.Passage.is_repeated)
-            .distinct()
-            .limit(MIN_DOCUMENTS)
-            .correlate(wanted)
-            .subquery()
-        )
-        num_documents = select(func.count()).select_from(documents).scalar_subquery()
-        found.update(session.execute(select(wanted.c.sha256, case((marked, MIN_DOCUMENTS), else_=num_documents))).all())
+    more = {"collection_id": collection_id, "exclude_ids": sorted(exclude_ids)}
+    for _, parameters in hash_parameters(text_sha256s):
+        counted = session.execute(_counts(len(parameters)), {**parameters, **more}).all()
+        found |= {sha256: num_documents for sha256, num_documents in counted if sha256}
     return found
 
 
@@ -208,3 +193,27 @@ def _in_collection(collection_id: int) -> ColumnElement[bool]:
     # Asked of each passage by itself, so that both databases begin with the hash and not with all documents.
     of_document = select(tables.Document.collection_id).where(tables.Document.id == tables.Passage.document_id)
     return of_document.correlate(tables.Passage).scalar_subquery() == collection_id
+
+
+@cache
+def _counts(size: int) -> Select[str, int]:
+    """Made once: it takes longer to build than to run."""
+    wanted = wanted_hashes(size)
+    of_document = select(tables.Document.collection_id).where(tables.Document.id == tables.Passage.document_id)
+    among = [
+        tables.Passage.text_sha256 == wanted.c.sha256,
+        tables.Passage.document_id.not_in(bindparam("exclude_ids", expanding=True)),
+        of_document.correlate(tables.Passage).scalar_subquery() == bindparam("collection_id"),
+    ]
+    marked = exists(select(tables.Passage.id).where(*among, tables.Passage.is_repeated).correlate(wanted))
+    # Never more rows than needed to know: of words without a mark there are few, of marked ones one is enough.
+    documents = (
+        select(tables.Passage.document_id)
+        .where(*among, _CAN_REPEAT, ~tables.Passage.is_repeated)
+        .distinct()
+        .limit(MIN_DOCUMENTS)
+        .correlate(wanted)
+        .subquery()
+    )
+    num_documents = select(func.count()).select_from(documents).scalar_subquery()
+    return select(wanted.c.sha256, case((marked, MIN_DOCUMENTS), else_=num_documents))

@@ -61,6 +61,23 @@ def test_documents_go_out_and_come_in_again(filled: Run, tmp_path: Path) -> None
     assert "Amara Diallo" in filled("search", "support rota", "--collection", "copy", "--top-k", "1")
 
 
+def test_repeated_passages_are_listed_and_what_was_reused_is_said(run: Run, tmp_path: Path) -> None:
+    notice = "Nothing in this text may be copied or handed on by anybody without written consent. " * 3
+    (tmp_path / "docs").mkdir()
+    for number in range(6):
+        own = " ".join(f"{number}x{place}" for place in range(60))
+        words = f"# Title {number}\n\n## Own\n\n{own}\n\n## Legal\n\n{notice}\n"
+        (tmp_path / "docs" / f"{number}.md").write_text(words)
+    report = json.loads(run("ingest", str(tmp_path / "docs"), "--access-label", "legal", "--json"))
+    assert report["num_passages_reused"] == 5
+    assert "passages reused" in run("ingest", str(tmp_path / "docs"), "--status")
+    (passage,) = json.loads(run("documents", "repeated", "--json"))["repeated"]
+    assert (passage["num_documents"], passage["num_passages"]) == (6, 6)
+    assert "Nothing in this text" in passage["text"]
+    assert "Nothing in this text" in run("documents", "repeated")
+    assert json.loads(run("documents", "repeated", "--access-label", "other", "--json")) == {"repeated": []}
+
+
 def test_bad_line_is_shown_with_its_number_and_status_3(filled: Run, tmp_path: Path) -> None:
     path = tmp_path / "export.jsonl"
     path.write_text(filled("documents", "export") + "nonsense\n")
