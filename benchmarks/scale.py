@@ -236,7 +236,7 @@ def _times(search: Callable[[str], object], queries: Sequence[str]) -> list[floa
 
 def _measure_apart(work: Path, size: int) -> dict[str, float]:
     command = [sys.executable, __file__, "measure-one", "--work", str(work), "--sizes", str(size)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
