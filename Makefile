@@ -4,6 +4,8 @@ BIN := .venv/bin
 # No model is ever fetched: the embedding model is carried by a package, the reader lies in the repository.
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
+# Threads that wait let others have the core: tests run in several processes, each with threads of its own.
+export OMP_WAIT_POLICY = PASSIVE
 
 .PHONY: help install demo test check format serve clean
 
@@ -28,7 +30,7 @@ demo: install
 	RAG_DATA_DIR=demo-data $(BIN)/python examples/demo.py
 
 test: install
-	$(BIN)/python -m pytest --cov=rag --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov=rag --cov-report=term --cov-fail-under=90
 
 check: install
 	$(BIN)/ruff check .

@@ -23,6 +23,11 @@ from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes: at the end it would leave the other processes without work."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """The URL of a PostgreSQL server that lives as long as the tests. No server is a failure, never a skip."""

@@ -106,6 +106,7 @@ def service(sqlite_url: str, tmp_path: Path) -> Rag:
         yield opened
 
 
+@pytest.mark.first
 @pytest.mark.slow
 def test_500_questions_get_the_same_answers_alone_and_mixed(service: Rag) -> None:
     questions = [form.format(town=town, trade=trade) for form in FORMS for town in TOWNS for trade in TRADES]

@@ -159,6 +159,7 @@ def _fresh(folder: Path) -> tuple[str, Path]:
     return url, folder / "data"
 
 
+@pytest.mark.first
 @pytest.mark.slow
 def test_run_killed_at_any_moment_ends_like_an_undisturbed_one(driver: Driver, folder: Path, tmp_path: Path) -> None:
     url, data = _fresh(tmp_path / "undisturbed")
