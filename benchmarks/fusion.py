@@ -26,7 +26,7 @@ from rag.retriever import hit_of
 from rag.store import migrate
 from rag.store.collections import Collection
 from rag.store.database import Database
-from rag.store.passages import load_hits
+from rag.store.found_passages import load_hits
 
 CANDIDATES = 100
 Ranking = Mapping[int, float]
@@ -199,7 +199,7 @@ def _ask_one(service: Rag, collection: Collection, query: JudgedQuery, *, num_re
         keyword_weight=service.settings.keyword_weight,
     )
     with service.database.read() as session:
-        rows = load_hits(session, [passage for passage, _ in ranked])
+        rows = load_hits(session, ranked.passage_ids)
     read = [(passage, scores) for passage, scores in ranked if passage in rows][:num_read]
     judged = service.reader.relevance(query.text, reader_passages([hit_of(rows[p], scores) for p, scores in read]))
     return Asked(

@@ -16,23 +16,19 @@ from rag.index.allowed_ids import AllowedIds
 from rag.index.collection_index import CollectionIndex
 from rag.index.embedders import Embedders
 from rag.index.filter_cache import FilterCache
+from rag.index.fusion import Ranking
 from rag.index.index_set import IndexSet
 from rag.records import OWNER, Caller, DocumentReference, Fusion, Hit, HitScores, SearchMode, SearchOptions
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.column_types import check_plain_text
 from rag.store.database import Database
 from rag.store.filters import Filters, check_size
-from rag.store.passages import (
-    PassageRow,
-    document_ids_matching,
-    load_hits,
-    passage_ids_of_document,
-)
+from rag.store.found_passages import PassageRow, document_ids_matching, load_hits
+from rag.store.index_changes import last_change_id
+from rag.store.passages import passage_ids_of_document
 from rag.store.repeated_passages import repeated_passage_ids
 from rag.text.clean import normalized_sha256
 
-Ranked = list[tuple[int, HitScores]]
-"""Passage ids with their scores, best first."""
 RELEVANCE_WEIGHT = 1.0
 """What the reader's relevance counts beside the fused score where hits are reranked; both lie between 0 and 1."""
 AS_SET = SearchOptions()
@@ -115,11 +111,12 @@ class Retriever:
         wanted = self._filled(options)
         with self._database.read() as session:
             found = get_collection(session, collection)
+            newest = last_change_id(session, found.id)
         index = self._indexes.get(found)
         started = time.perf_counter()
         vector = self._embedders.get(found.embedding_model).embed_query(question)
         embedded = time.perf_counter()
-        change_id = index.refresh()
+        change_id = index.refresh(newest)
         allowed = self._allowed(index, found, filters or {}, caller)
         hits = self._find(
             lambda candidates: index.search(
@@ -243,36 +240,36 @@ class Retriever:
             raise LimitExceeded(f"top_k is {top_k}; at most {limit} is allowed.", setting="max_top_k")
 
     def _find(
-        self, search: Callable[[int], Ranked], collection_id: int, *, candidates: int, num_hits: int, caller: Caller
+        self, search: Callable[[int], Ranking], collection_id: int, *, candidates: int, num_hits: int, caller: Caller
     ) -> tuple[Hit, ...]:
         """The first ``num_hits`` hits of ``search``, which takes a number of candidates.
 
         A thousand copies of one footer would take the places of all other candidates and then become one hit. So where
         too few hits are left, the search is made wider by the number of the copies, and these are passed over.
         """
-        ranked = search(candidates)
-        folded = self._load(ranked, num_hits, caller)
-        seen, copies = {passage_id for passage_id, _ in ranked}, set[int]()
+        ranking = search(candidates)
+        folded = self._load(ranking, num_hits, caller)
+        seen, copies = set(ranking.passage_ids), set[int]()
         while len(folded.hits) < num_hits and folded.repeated:
             with self._database.read() as session:
                 more = repeated_passage_ids(session, collection_id, folded.repeated)
             if more <= copies:
                 break
             copies |= more
-            ranked = search(candidates + len(copies))
             # Those that were found at first are kept: they are named in the hit.
-            folded = self._load([one for one in ranked if one[0] in seen or one[0] not in copies], num_hits, caller)
+            ranking = search(candidates + len(copies)).without(copies - seen)
+            folded = self._load(ranking, num_hits, caller)
         return tuple(folded.hits)
 
-    def _load(self, ranked: Ranked, top_k: int, caller: Caller) -> "_Folded":
+    def _load(self, ranking: Ranking, top_k: int, caller: Caller) -> "_Folded":
         """The first ``top_k`` hits with their text; the same words elsewhere are folded into the first of them."""
         folded = _Folded()
         with self._database.read() as session:
             # Half as many again as needed: folding leaves gaps, and the rest is only loaded if there are too many.
-            for start in range(0, len(ranked), batch := top_k + top_k // 2 + 1):
-                part = ranked[start : start + batch]
-                rows = load_hits(session, [passage_id for passage_id, _ in part], caller=caller)
-                for passage_id, scores in part:
+            for start in range(0, len(ranking), batch := top_k + top_k // 2 + 1):
+                part = ranking.passage_ids[start : start + batch]
+                rows = load_hits(session, part, caller=caller)
+                for passage_id, scores in ranking.scored(part):
                     if passage_id in rows:
                         row = rows[passage_id]
                         is_full = len(folded.hits) >= top_k

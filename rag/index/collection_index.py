@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from rag.errors import IndexDamaged
 from rag.index.allowed_ids import AllowedIds
-from rag.index.fusion import fuse
+from rag.index.fusion import Ranking, fuse
 from rag.index.index_contents import IndexContents
 from rag.index.read_write_lock import ReadWriteLock
 from rag.index.recall import measure_recall
 from rag.index.snapshots import SnapshotFolder
 from rag.index.vectors import GRAPH_FROM, VectorIndexKind, VectorStats
-from rag.records import Fusion, HitScores, SearchMode
+from rag.records import Fusion, SearchMode
 from rag.store.database import Database
 from rag.store.index_changes import changes_after, last_change_id
 from rag.store.passages import embeddings_of, iter_embeddings
@@ -133,11 +133,16 @@ class CollectionIndex:
         """Remove this process's working copy of the keyword index."""
         shutil.rmtree(self._working, ignore_errors=True)
 
-    def refresh(self) -> int:
-        """Replay what was committed since; returns the last change id."""
-        with self._database.read() as session:
-            if not changes_after(session, self._collection_id, self.change_id, limit=1):
-                return self.change_id
+    def refresh(self, newest: int | None = None) -> int:
+        """Replay what was committed since; returns the last change id that is in.
+
+        ``newest`` is the last change that the caller knows of: where it is in, SQL is not asked.
+        """
+        if newest is None:
+            with self._database.read() as session:
+                newest = last_change_id(session, self._collection_id)
+        if newest <= self.change_id:
+            return self.change_id
         with self._updating:
             while self._replay(self._contents):
                 pass
@@ -205,8 +210,8 @@ class CollectionIndex:
         keyword_weight: float,
         fusion: Fusion = "convex",
         allowed: AllowedIds | None = None,
-    ) -> list[tuple[int, HitScores]]:
-        """Passage ids with their scores, best first. In a single-leg mode ``fused`` orders as that leg does."""
+    ) -> Ranking:
+        """The passages that both legs find. In a single-leg mode ``fused`` orders as that leg does."""
         with self._touching.read():
             contents = self._contents
             keyword = vectors = []

@@ -23,7 +23,7 @@ from rag.store.embedding_generations import (
     put_embeddings,
 )
 from rag.store.index_changes import lock_collection
-from rag.store.passages import PassageWords
+from rag.store.passage_words import PassageWords
 from rag.text.context import EmbeddedPassage, embedded_passage
 
 BATCH = 256

@@ -1,9 +1,9 @@
 """Collections: named bodies of documents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
@@ -26,6 +26,11 @@ class Collection:
     embedding_model: str
     revision: int
     created_at: datetime
+
+
+_BY_NAME = select(*(getattr(tables.Collection, field.name) for field in fields(Collection))).where(
+    tables.Collection.name == bindparam("name")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +131,8 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
 
 
 def _find(session: Session, name: str) -> Collection | None:
-    row = session.scalar(select(tables.Collection).where(tables.Collection.name == name))
-    return None if row is None else _collection(row)
+    row = session.connection().execute(_BY_NAME, {"name": name}).one_or_none()
+    return None if row is None else Collection(**row._mapping)
 
 
 def _collection(row: tables.Collection) -> Collection:

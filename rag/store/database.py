@@ -271,13 +271,15 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get(_WRITER):
-        connection.exec_driver_sql("PRAGMA query_only = OFF")
+    writing = bool(connection.get_execution_options().get(_WRITER))
+    if connection.info.get(_WRITER) != writing:  # every search begins several transactions; most change nothing here
+        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writing else 'ON'}")
+        connection.info[_WRITER] = writing
+    if writing:
         # Persistent, so nearly always a no-op; but a database copied with VACUUM INTO comes without it.
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         # A transaction that begins by reading and then wants to write fails at once when another has written in
         # between. One that takes the write lock first waits for its turn.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
         connection.exec_driver_sql("BEGIN")

@@ -17,8 +17,10 @@ from sqlalchemy.orm import Session
 from rag.errors import InvalidInput, NotFound
 from rag.store import tables
 from rag.store.database import insert_if_absent
+from rag.store.id_batches import id_batches
 from rag.store.index_changes import append_changes, count_change, lock_collection
-from rag.store.passages import IDS_PER_STATEMENT, VECTOR_DTYPE, PassageWords
+from rag.store.passage_words import PassageWords, list_words
+from rag.store.passages import VECTOR_DTYPE
 
 GenerationStatus = Literal["building", "active", "kept"]
 
@@ -111,30 +113,7 @@ def passages_without_embedding(
 ) -> list[PassageWords]:
     """The next passages, by id, that have no vector of that model."""
     ids = _missing(collection_id, embedding_model).where(tables.Passage.id > after_id)
-    statement = (
-        select(
-            tables.Passage.id,
-            tables.Passage.document_id,
-            tables.Document.title,
-            tables.Passage.headings,
-            tables.Passage.text,
-            tables.Passage.is_repeated,
-        )
-        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
-        .where(tables.Passage.id.in_(ids.order_by(tables.Passage.id).limit(limit)))
-        .order_by(tables.Passage.id)
-    )
-    return [
-        PassageWords(
-            passage_id=passage_id,
-            document_id=document_id,
-            title=title,
-            headings=tuple(headings),
-            text=text,
-            is_repeated=is_repeated,
-        )
-        for passage_id, document_id, title, headings, text, is_repeated in session.execute(statement)
-    ]
+    return list_words(session, tables.Passage.id.in_(ids.order_by(tables.Passage.id).limit(limit)))
 
 
 def put_embeddings(
@@ -151,8 +130,7 @@ def put_embeddings(
     """
     lock_collection(session, collection_id)
     still_there: set[int] = set()
-    for start in range(0, len(passage_ids), IDS_PER_STATEMENT):
-        ids = list(passage_ids[start : start + IDS_PER_STATEMENT])
+    for ids in id_batches(passage_ids):
         still_there.update(session.scalars(select(tables.Passage.id).where(tables.Passage.id.in_(ids))))
     rows = [
         {

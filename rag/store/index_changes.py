@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import NotFound
 from rag.store.tables import Collection, IndexChange
 
 Operation = Literal["add", "remove"]
+
+# Built once: every search asks this, and building a statement takes longer than running it.
+_LAST_CHANGE_ID = select(func.max(IndexChange.id)).where(IndexChange.collection_id == bindparam("collection_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ def append_changes(session: Session, collection_id: int, operation: Operation, p
 
 def last_change_id(session: Session, collection_id: int) -> int:
     """The id of the collection's newest change; 0 when there is none."""
-    return session.scalar(select(func.max(IndexChange.id)).where(IndexChange.collection_id == collection_id)) or 0
+    return session.connection().scalar(_LAST_CHANGE_ID, {"collection_id": collection_id}) or 0
 
 
 def changes_after(session: Session, collection_id: int, change_id: int, limit: int) -> list[Change]:

@@ -1,64 +1,23 @@
 """Passages with their embeddings: what can be found now, and everything the indexes are rebuilt from."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy import Select, delete, insert, select
 from sqlalchemy.orm import Session
 
-from rag.records import OWNER, Caller, DocumentReference, Origin, Passage
+from rag.records import Passage
 from rag.store import tables
-from rag.store.access import documents_open_to
-from rag.store.document_values import checked_origin
-from rag.store.filters import Filters, conditions
+from rag.store.id_batches import id_batches
 from rag.store.index_changes import append_changes, lock_collection
+from rag.store.passage_words import PassageWords
 
 VECTOR_DTYPE = np.dtype("<f2")
 
-IDS_PER_STATEMENT = 500
-"""Ids bound in one statement: databases limit the number of parameters, SQLite once to 999."""
-
 IDS_PER_FETCH = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassageRow:
-    """A stored passage with its document: everything that a hit shows but its scores.
-
-    ``also_in`` lists the exact duplicates of the document, by id. ``is_repeated``: its words stand in many documents.
-    """
-
-    passage_id: int
-    document_id: int
-    document_version: int
-    title: str
-    source: str
-    origin: Origin
-    headings: tuple[str, ...]
-    page: int | None
-    row: int | None
-    start: int
-    end: int
-    text: str
-    near_duplicate_of: int | None
-    also_in: tuple[DocumentReference, ...]
-    text_sha256: str | None
-    is_repeated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassageWords:
-    """What the keyword index and the embedder read of a passage."""
-
-    passage_id: int
-    document_id: int
-    title: str
-    headings: tuple[str, ...]
-    text: str
-    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +100,7 @@ def remove_passages(session: Session, document_id: int, collection_id: int) -> l
         NotFound: there is no such collection.
     """
     lock_collection(session, collection_id)
-    ids = _ids_of_document(session, document_id)
+    ids = passage_ids_of_document(session, document_id)
     if ids:
         session.execute(delete(tables.Passage).where(tables.Passage.document_id == document_id))
         append_changes(session, collection_id, "remove", ids)
@@ -155,7 +114,7 @@ def announce_passages_again(session: Session, document_id: int, collection_id: i
         NotFound: there is no such collection.
     """
     lock_collection(session, collection_id)
-    announce_again(session, collection_id, _ids_of_document(session, document_id))
+    announce_again(session, collection_id, passage_ids_of_document(session, document_id))
 
 
 def announce_again(session: Session, collection_id: int, passage_ids: Sequence[int]) -> None:
@@ -164,75 +123,10 @@ def announce_again(session: Session, collection_id: int, passage_ids: Sequence[i
     append_changes(session, collection_id, "add", passage_ids)
 
 
-def load_hits(session: Session, passage_ids: Sequence[int], *, caller: Caller = OWNER) -> dict[int, PassageRow]:
-    """The passages of those ids with their documents. Ids that are gone, or not for ``caller``, are left out.
-
-    So are other documents that they may not know of: ``near_duplicate_of`` and ``also_in`` do not name them.
-    """
-    found: dict[int, PassageRow] = {}
-    for ids in _batches(passage_ids):
-        statement = (
-            select(
-                tables.Passage,
-                tables.Document.title,
-                tables.Document.source,
-                tables.Document.origin,
-                tables.Document.near_duplicate_of,
-            )
-            .join(tables.Document, tables.Document.id == tables.Passage.document_id)
-            .where(tables.Passage.id.in_(ids), tables.Document.deleted_at.is_(None), *documents_open_to(caller))
-        )
-        rows = session.execute(statement).all()
-        references = _exact_duplicates(session, sorted({passage.document_id for passage, *_ in rows}), caller)
-        known = _known_to(session, {near for *_, near in rows if near is not None}, caller)
-        for passage, title, source, origin, near_duplicate_of in rows:
-            found[passage.id] = PassageRow(
-                passage_id=passage.id,
-                document_id=passage.document_id,
-                document_version=passage.document_version,
-                title=title,
-                source=source,
-                origin=checked_origin(origin),
-                headings=tuple(passage.headings),
-                page=passage.page,
-                row=passage.row,
-                start=passage.start_char,
-                end=passage.end_char,
-                text=passage.text,
-                near_duplicate_of=near_duplicate_of if near_duplicate_of in known else None,
-                also_in=references.get(passage.document_id, ()),
-                text_sha256=passage.text_sha256,
-                is_repeated=passage.is_repeated,
-            )
-    return found
-
-
-def document_ids_matching(
-    session: Session, collection_id: int, filters: Filters, *, caller: Caller = OWNER
-) -> NDArray[np.int64]:
-    """The ids of the documents whose passages a search may find: those that ``caller`` may see and ``filters`` leaves.
-
-    An exact duplicate has no passages. Where it is one of them, so is its original, which has the same labels.
-
-    Raises:
-        InvalidInput: the filter is malformed (see ``rag.store.filters``).
-    """
-    statement = (
-        select(func.coalesce(tables.Document.duplicate_of, tables.Document.id))
-        .where(
-            tables.Document.collection_id == collection_id,
-            tables.Document.deleted_at.is_(None),
-            *conditions(filters),
-            *documents_open_to(caller),
-        )
-        .execution_options(yield_per=IDS_PER_FETCH)
-    )
-    return np.unique(np.fromiter(session.scalars(statement), dtype=np.int64))
-
-
 def passage_ids_of_document(session: Session, document_id: int) -> list[int]:
     """The ids of a document's passages, in the order of its text."""
-    return _ids_of_document(session, document_id)
+    statement = select(tables.Passage.id).where(tables.Passage.document_id == document_id).order_by(tables.Passage.id)
+    return list(session.scalars(statement))
 
 
 def iter_embeddings(
@@ -264,7 +158,7 @@ def embeddings_of(session: Session, passage_ids: Sequence[int], embedding_model:
     """The passages of those ids that one model has embedded, by id. Ids that are gone are left out."""
     batches = [
         _fetch(session, _embeddings(embedding_model).where(tables.Passage.id.in_(ids)))
-        for ids in _batches(sorted(passage_ids))
+        for ids in id_batches(sorted(passage_ids))
     ]
     filled = [batch for batch in batches if batch.words]
     if not filled:
@@ -315,54 +209,6 @@ def _batch(ids: list[int], vectors: list[bytes], words: list[PassageWords]) -> E
         vectors=joined.reshape(len(ids), joined.size // max(1, len(ids))).astype(np.float16, copy=False),
         words=words,
     )
-
-
-def _known_to(session: Session, document_ids: Set[int], caller: Caller) -> Set[int]:
-    """Those of the documents that ``caller`` may know of."""
-    if caller.access_labels is None or not document_ids:
-        return document_ids
-    statement = select(tables.Document.id).where(
-        tables.Document.id.in_(sorted(document_ids)), *documents_open_to(caller)
-    )
-    return set(session.scalars(statement))
-
-
-def _exact_duplicates(
-    session: Session, document_ids: Sequence[int], caller: Caller
-) -> dict[int, tuple[DocumentReference, ...]]:
-    statement = (
-        select(
-            tables.Document.duplicate_of,
-            tables.Document.id,
-            tables.Document.title,
-            tables.Document.source,
-            tables.Document.origin,
-        )
-        .where(
-            tables.Document.duplicate_of.in_(document_ids),
-            tables.Document.deleted_at.is_(None),
-            *documents_open_to(caller),
-        )
-        .order_by(tables.Document.id)
-    )
-    found: dict[int, tuple[DocumentReference, ...]] = {}
-    for original, document_id, title, source, origin in session.execute(statement):
-        assert original is not None  # IN leaves NULL out
-        reference = DocumentReference(
-            document_id=document_id, title=title, source=source, origin=checked_origin(origin)
-        )
-        found[original] = (*found.get(original, ()), reference)
-    return found
-
-
-def _ids_of_document(session: Session, document_id: int) -> list[int]:
-    statement = select(tables.Passage.id).where(tables.Passage.document_id == document_id).order_by(tables.Passage.id)
-    return list(session.scalars(statement))
-
-
-def _batches(ids: Sequence[int]) -> Iterator[list[int]]:
-    for start in range(0, len(ids), IDS_PER_STATEMENT):
-        yield [int(passage_id) for passage_id in ids[start : start + IDS_PER_STATEMENT]]
 
 
 def _values(passage: Passage, document_id: int, version: int, hashes: PassageHashes | None) -> dict[str, object]:

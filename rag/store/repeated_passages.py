@@ -7,7 +7,7 @@ of their normalised form, ``passages.text_sha256``.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -18,9 +18,11 @@ from sqlalchemy.orm import Session
 from rag.records import OWNER, Caller, Passage
 from rag.store import tables
 from rag.store.access import documents_open_to
+from rag.store.id_batches import id_batches
 from rag.store.index_changes import lock_collection
 from rag.store.passage_vectors import hash_parameters, wanted_hashes
-from rag.store.passages import IDS_PER_STATEMENT, VECTOR_DTYPE, PassageWords, announce_again
+from rag.store.passage_words import PassageWords, list_words
+from rag.store.passages import VECTOR_DTYPE, announce_again
 
 MIN_DOCUMENTS = 5
 """Fewer are mostly copies or versions of one document, whose titles tell them apart."""
@@ -62,33 +64,15 @@ def count_documents(
 
 def unmarked_passages(session: Session, collection_id: int, text_sha256s: Collection[str]) -> list[PassageWords]:
     """The passages of a collection with the words of those hashes that are not marked as repeated yet, by id."""
-    statement = (
-        select(
-            tables.Passage.id,
-            tables.Passage.document_id,
-            tables.Document.title,
-            tables.Passage.headings,
-            tables.Passage.text,
-        )
-        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
-        .where(
+    return [
+        replace(words, is_repeated=True)
+        for words in list_words(
+            session,
             tables.Passage.text_sha256.in_(sorted(text_sha256s)),
             ~tables.Passage.is_repeated,
             _CAN_REPEAT,
             _in_collection(collection_id),
         )
-        .order_by(tables.Passage.id)
-    )
-    return [
-        PassageWords(
-            passage_id=passage_id,
-            document_id=document_id,
-            title=title,
-            headings=tuple(headings),
-            text=text,
-            is_repeated=True,
-        )
-        for passage_id, document_id, title, headings, text in session.execute(statement)
     ]
 
 
@@ -107,8 +91,7 @@ def mark_repeated(
     if not passage_ids:
         return
     lock_collection(session, collection_id)
-    for start in range(0, len(passage_ids), IDS_PER_STATEMENT):
-        ids = list(passage_ids[start : start + IDS_PER_STATEMENT])
+    for ids in id_batches(passage_ids):
         session.execute(update(tables.Passage).where(tables.Passage.id.in_(ids)).values(is_repeated=True))
         session.execute(
             delete(tables.PassageEmbedding).where(

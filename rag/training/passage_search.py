@@ -50,11 +50,11 @@ class PassageSearch:
             num = min(NUM_CANDIDATES, int(np.isfinite(cosines_N).sum()))
             nearest = np.argpartition(-cosines_N, num - 1)[:num]  # in no order: fusing sorts
             keyword = self._index.search(question, limit=NUM_CANDIDATES, allowed=allowed)
-            fused = fuse(
+            ranking = fuse(
                 keyword,
                 [(int(i), float(cosines_N[i])) for i in nearest],
                 keyword_weight=KEYWORD_WEIGHT,
                 cosines={i: float(cosines_N[i]) for i, _ in keyword},
             )
-            found.append([(passage, scores.fused or 0.0) for passage, scores in fused[:limit]])
+            found.append([(passage, ranking.fused[passage]) for passage in ranking.passage_ids[:limit]])
         return found

@@ -76,8 +76,8 @@ class Corpus:
 
     def found(self, index: CollectionIndex, text: str) -> list[int]:
         index.refresh()
-        hits = index.search(text, self.vector(text), mode="hybrid", candidates=10, keyword_weight=0.5)
-        return [passage_id for passage_id, _ in hits]
+        ranking = index.search(text, self.vector(text), mode="hybrid", candidates=10, keyword_weight=0.5)
+        return list(ranking.passage_ids)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from rag.store.documents import (
     set_duplicate_of,
     update_metadata,
 )
+from rag.store.found_passages import document_ids_matching, load_hits
 from rag.store.index_changes import changes_after, last_change_id
-from rag.store.passages import document_ids_matching, load_hits
 
 
 def test_document_comes_back_as_it_went_in(library: Any) -> None:

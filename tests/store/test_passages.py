@@ -11,13 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from rag.records import Caller, DocumentReference
 from rag.store import tables
 from rag.store.documents import new_version
+from rag.store.found_passages import document_ids_matching, load_hits
+from rag.store.id_batches import IDS_PER_STATEMENT
 from rag.store.index_changes import changes_after
 from rag.store.passages import (
-    IDS_PER_STATEMENT,
-    document_ids_matching,
     embeddings_of,
     iter_embeddings,
-    load_hits,
     passage_ids_of_document,
     remove_passages,
     replace_passages,

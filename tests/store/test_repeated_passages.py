@@ -13,9 +13,10 @@ from rag.store import tables
 from rag.store.collections import get_or_create_collection
 from rag.store.documents import mark_deleted
 from rag.store.embedding_generations import begin_generation, drop_generation
+from rag.store.id_batches import IDS_PER_STATEMENT
 from rag.store.index_changes import changes_after
 from rag.store.passage_vectors import put_shared_vectors, stored_vectors, vectors_of_document
-from rag.store.passages import IDS_PER_STATEMENT, PassageHashes, replace_passages
+from rag.store.passages import PassageHashes, replace_passages
 from rag.store.repeated_passages import (
     MIN_DOCUMENTS,
     MIN_TOKENS,
