@@ -6,11 +6,13 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import psycopg
 import pytest
 import torch
+from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
@@ -21,6 +23,16 @@ from rag.reader.model import ReaderModel
 from rag.store import migrate
 from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
+
+
+@pytest.fixture(autouse=True)
+def _clients_are_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's client comes from a loopback address and asks for one, as a browser on this machine does.
+
+    By itself it says that it is ``testclient`` and asks ``testserver``, which a server on loopback refuses.
+    """
+    here = partialmethod(TestClient.__init__, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000))
+    monkeypatch.setattr(TestClient, "__init__", here)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Caller
 from rag.store import tables
-from rag.store.access import documents_open_to
+from rag.store.access import collections_open_to, documents_open_to
 from rag.store.database import insert_if_absent
 from rag.store.embedding_generations import put_generation
 
@@ -42,15 +42,15 @@ class CollectionSize:
     num_passages: int
 
 
-def get_collection(session: Session, name: str) -> Collection:
+def get_collection(session: Session, name: str, *, caller: Caller = OWNER) -> Collection:
     """The collection of that name.
 
     Raises:
-        NotFound: there is none; the message names those that there are.
+        NotFound: there is none that ``caller`` may know of; the message names those that there are for them.
     """
-    found = _find(session, name)
+    found = _find(session, name, *collections_open_to(caller))
     if found is None:
-        names = sorted(session.scalars(select(tables.Collection.name)))
+        names = sorted(session.scalars(select(tables.Collection.name).where(*collections_open_to(caller))))
         existing = f"there are: {', '.join(names)}" if names else "none exists yet, ingest documents first"
         raise NotFound(f"There is no collection {name!r}; {existing}.")
     return found
@@ -91,7 +91,10 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
 
 
 def list_collections(session: Session, *, caller: Caller = OWNER) -> list[CollectionSize]:
-    """All collections by name, with the documents (deleted ones left out) and passages that ``caller`` may see."""
+    """The collections that ``caller`` may know of by name, with the documents and passages that they may see.
+
+    Deleted documents are left out.
+    """
     collection_documents = and_(
         tables.Document.collection_id == tables.Collection.id,
         tables.Document.deleted_at.is_(None),
@@ -110,7 +113,7 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         num_documents.correlate(tables.Collection).scalar_subquery(),
         num_synthetic.correlate(tables.Collection).scalar_subquery(),
         num_passages.correlate(tables.Collection).scalar_subquery(),
-    )
+    ).where(*collections_open_to(caller))
     sizes = [
         CollectionSize(
             collection=_collection(row),
@@ -125,8 +128,8 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
     return sorted(sizes, key=lambda size: size.collection.name)
 
 
-def _find(session: Session, name: str) -> Collection | None:
-    row = session.scalar(select(tables.Collection).where(tables.Collection.name == name))
+def _find(session: Session, name: str, *wanted: ColumnElement[bool]) -> Collection | None:
+    row = session.scalar(select(tables.Collection).where(tables.Collection.name == name, *wanted))
     return None if row is None else _collection(row)
 
 
