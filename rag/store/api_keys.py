@@ -184,8 +184,10 @@ def _check(new: NewApiKey) -> None:
         raise InvalidInput("A key needs the id of its user, which you choose.")
     if new.role not in get_args(Role):
         raise InvalidInput(f"The role {new.role!r} is unknown; it is {', '.join(get_args(Role))}.")
-    if new.collections is not None and not all(new.collections):
-        raise InvalidInput("A collection has no name.")
+    for collection in new.collections or ():
+        check_plain_text(collection)
+        if not collection:
+            raise InvalidInput("A collection has no name; write it.")
     if new.collections is not None and not new.collections:
         raise InvalidInput("A key for no collection opens nothing; name one, or leave collections out for all.")
     if new.role == "administrator" and (new.collections is not None or new.access_labels is not None):

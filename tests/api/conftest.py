@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +17,8 @@ from rag.config import Settings
 from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.reader import Reader
+from rag.records import OWNER, Role
+from rag.store.api_keys import NewApiKey, create_api_key
 from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
 
@@ -66,6 +69,26 @@ def server(service: Rag) -> Iterator[TestClient]:
     """A server without documents."""
     with TestClient(create_app(service=service)) as client:
         yield client
+
+
+@pytest.fixture
+def closed(service: Rag, settings: Settings) -> Callable[..., TestClient]:
+    """Clients from elsewhere of a server that listens to everybody, each with a key of its own: a role and its limits.
+
+    Without a role, the client has no key.
+    """
+    app = create_app(settings.model_copy(update={"host": "0.0.0.0"}), service=service)
+
+    def client(role: Role | None, *, user_id: str = "somebody", **limits: Any) -> TestClient:
+        headers = {}
+        if role is not None:
+            with service.database.write() as session:
+                new = NewApiKey(user_id=user_id, role=role, **limits)
+                _, words = create_api_key(session, new, caller=OWNER)
+            headers = {"Authorization": f"Bearer {words}"}
+        return TestClient(app, base_url="http://rag.example.org", client=("10.0.0.7", 50_000), headers=headers)
+
+    return client
 
 
 @pytest.fixture
