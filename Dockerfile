@@ -20,6 +20,6 @@ VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-# There are no API keys yet, so the port must only be published where the network protects it; compose publishes it on
-# the loopback address of the host.
-CMD ["sh", "-c", "rag db upgrade && exec rag serve --host 0.0.0.0 --insecure"]
+# Callers come from outside the container, so they need an API key, and it does not start without one:
+#   docker run --rm -v DATA:/data IMAGE sh -c 'rag db upgrade && rag keys create --user YOU --role administrator'
+CMD ["sh", "-c", "rag db upgrade && exec rag serve --host 0.0.0.0"]

@@ -1,12 +1,13 @@
 """The main path: retrieve, generate, decide, score, log. Each step of ``Answerer.ask`` is one of the README's."""
 
+import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from rag.errors import Busy
+from rag.answer_queue import AnswerQueue, Deadline
 from rag.generators.generator import Generation, Generator
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
 from rag.retriever import AS_SET, Retriever, SearchResult
@@ -58,15 +59,14 @@ class Answerer:
         scorers: Sequence[Scorer],
         *,
         abstain_below: float | None,
-        max_concurrent: int,
+        queue: AnswerQueue,
+        timeout_s: float,
     ) -> None:
-        """``abstain_below`` None takes the generator's own threshold; ``max_concurrent`` questions may be in work."""
+        """``abstain_below`` None takes the generator's own threshold; ``timeout_s`` is the longest for an answer."""
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
-        self._places = threading.BoundedSemaphore(max_concurrent)
-        self._generating: AbstractContextManager[object] = (
-            threading.Lock() if generator.one_at_a_time else nullcontext()
-        )
+        self._queue, self._timeout_s = queue, timeout_s
+        self._generating = threading.Lock() if generator.one_at_a_time else None
 
     def ask(self, question: str, *, collection: str, options: AskOptions) -> Answer:
         """Answer a question from a collection.
@@ -74,11 +74,14 @@ class Answerer:
         Raises:
             InvalidInput: the question or an option is wrong; see ``Retriever.search``.
             NotFound: there is no such collection.
-            Busy: ``max_concurrent_answers`` questions are in work already.
+            Busy: ``max_concurrent_answers`` questions are in work already, and too many wait or none ended in time.
+            TimeLimitExceeded: it took longer than ``answer_timeout_s``; it is not logged.
             GeneratorUnavailable: the model that writes answers is on a server that does not answer.
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
-        with self._place():
+        deadline = Deadline(self._timeout_s)
+        with self._queue.place():
+            deadline.check()
             found = self._retriever.search(
                 question,
                 collection=collection,
@@ -87,18 +90,28 @@ class Answerer:
                 filters=options.filters,
                 caller=options.caller,
             )
-            return self.answer_from(question, found, options=options)
+            return self.answer_from(question, found, options=options, deadline=deadline)
 
-    def answer_from(self, question: str, found: SearchResult, *, options: AskOptions) -> Answer:
+    def answer_from(
+        self, question: str, found: SearchResult, *, options: AskOptions, deadline: Deadline | None = None
+    ) -> Answer:
         """Answer a question from hits that are there already."""
-        return self.log(self.consider(question, found, options=options))
+        deadline = deadline or Deadline(self._timeout_s)
+        considered = self.consider(question, found, options=options, deadline=deadline)
+        deadline.check()
+        return self.log(considered)
 
-    def consider(self, question: str, found: SearchResult, *, options: AskOptions) -> Considered:
+    def consider(
+        self, question: str, found: SearchResult, *, options: AskOptions, deadline: Deadline | None = None
+    ) -> Considered:
         """Generate, decide whether to abstain, and score; nothing is logged yet."""
+        deadline = deadline or Deadline(math.inf)
         started = time.perf_counter()
-        with self._generating:
+        with nullcontext() if self._generating is None else deadline.hold(self._generating):
+            deadline.check()
             generation = self._generator.generate(question, found.hits)
         generated = time.perf_counter()
+        deadline.check()
         hits = _by_relevance(found.hits, generation)
         judged = Judged(
             question=question,
@@ -189,15 +202,6 @@ class Answerer:
             for scorer, value in values
             if value is not None
         )
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise Busy("Too many questions are in work; try again in a moment (setting: max_concurrent_answers).")
-        try:
-            yield
-        finally:
-            self._places.release()
 
 
 def _by_relevance(hits: Sequence[Hit], generation: Generation) -> tuple[Hit, ...]:

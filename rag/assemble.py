@@ -10,6 +10,7 @@ from typing import BinaryIO, Self
 import faiss
 import torch
 
+from rag.answer_queue import AnswerQueue
 from rag.answerer import Answerer, AskOptions
 from rag.config import Settings, load_settings
 from rag.errors import InvalidInput
@@ -140,7 +141,12 @@ class Rag:
             self.generator,
             [Confidence(), Answerability(), AnswerRelevancy(self.embedders), ContextPrecision()],
             abstain_below=self.settings.abstain_below,
-            max_concurrent=self.settings.max_concurrent_answers,
+            queue=AnswerQueue(
+                max_concurrent=self.settings.max_concurrent_answers,
+                max_waiting=self.settings.max_waiting_answers,
+                max_wait_s=self.settings.max_wait_s,
+            ),
+            timeout_s=self.settings.answer_timeout_s,
         )
 
     @cached_property

@@ -3,6 +3,7 @@
 This is the only module that reads the environment. Every limit of the service is here.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ from pydantic_settings import (
 )
 
 from rag.errors import InvalidInput
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+")
+"""A name or an address; one of IPv6 without its brackets."""
 
 
 class Settings(BaseSettings):
@@ -86,7 +90,12 @@ class Settings(BaseSettings):
         description="An answer is withheld below it; empty: the generator's own threshold. With the reader it holds "
         "for the probability that the passages have an answer, with others for the share that they support.",
     )
-    max_concurrent_answers: int = Field(8, ge=1, description="Requests in work at once; beyond it 503.")
+    max_concurrent_answers: int = Field(8, ge=1, description="Questions in work at once; others wait for a place.")
+    max_waiting_answers: int = Field(16, ge=0, description="Questions that may wait for a place; beyond it 503.")
+    max_wait_s: float = Field(5, ge=0, le=600, description="Longest wait for a place; then 503.")
+    answer_timeout_s: float = Field(
+        180, gt=0, le=3600, description="When it has passed, the remaining steps of an answer are not begun; then 504."
+    )
     num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
 
     # Answering with a language model instead of the reader.
@@ -116,6 +125,15 @@ class Settings(BaseSettings):
         description="Labels that those who reach the API hold: they see documents without labels and those with one of "
         "these. Empty list: only documents without labels. Not set: all documents.",
     )
+    require_api_key: Literal["auto", "always"] = Field(
+        "auto",
+        description="auto: none is needed by this machine's own callers while the server listens on a loopback "
+        "address. Set always behind a proxy.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Names that this server is reached by, without ports; on loopback, its own beside these."
+    )
+    sign_in_hours: float = Field(12, gt=0, le=720, description="How long a sign-in on the pages lasts.")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
     max_upload_bytes: int = Field(20_000_000, ge=1)
@@ -131,6 +149,16 @@ class Settings(BaseSettings):
         if kind != "openai":
             raise ValueError("it must be reader, lm:FOLDER or openai:URL")
         return f"openai:{_server_url(place)}"
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is no host name; write it without scheme, port and path, as rag.example.org"
+                )
+        return tuple(host.lower().rstrip(".") for host in value)
 
     @field_validator("generator_api_key")
     @classmethod

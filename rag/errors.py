@@ -4,11 +4,15 @@ RagError
 ├── InvalidInput            the caller's input is wrong (HTTP 422)
 │   ├── LimitExceeded       the input crosses a limit; the message names the setting (HTTP 413 or 422)
 │   └── UnreadableDocument  a file or a payload that cannot be turned into text (HTTP 422)
+├── NotAuthenticated        no API key was given, or none that is known (HTTP 401)
 ├── NotAllowed              the caller may not do this (HTTP 403)
+├── Misdirected             the request names a host that this server is not (HTTP 421)
+├── RateLimited             the caller's requests come faster than their key allows (HTTP 429)
+├── TimeLimitExceeded       an answer took longer than ``answer_timeout_s`` (HTTP 504)
 ├── NotFound                a named thing does not exist (HTTP 404)
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
-│   ├── Busy                too many requests are in work; see ``max_concurrent_answers``
+│   ├── Busy                too many requests are in work; see ``rag.answer_queue``
 │   └── GeneratorUnavailable  the model that writes answers is down, too slow, or says what cannot be understood
 ├── ModelError              model weights are missing, damaged or of another shape than the code expects
 └── IndexDamaged            index files do not match their manifest; caught inside, and rebuilt from SQL
@@ -35,8 +39,32 @@ class UnreadableDocument(InvalidInput):
     """A file or a payload cannot be turned into text."""
 
 
+class NotAuthenticated(RagError):
+    """No API key was given, or none that is known. ``is_refused`` says that one was given."""
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        super().__init__(message)
+        self.is_refused = is_refused
+
+
 class NotAllowed(RagError):
     """The caller may not do this."""
+
+
+class Misdirected(RagError):
+    """The request names a host that this server is not."""
+
+
+class RateLimited(RagError):
+    """The caller's requests come faster than their key allows. ``retry_after_s`` seconds later one will be taken."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TimeLimitExceeded(RagError):
+    """An answer took longer than ``answer_timeout_s``."""
 
 
 class NotFound(RagError):

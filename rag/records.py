@@ -13,18 +13,29 @@ Metadata = Mapping[str, str | int | float | bool | None]
 Origin = Literal["real", "synthetic"]
 SearchMode = Literal["hybrid", "keyword", "vector"]
 Fusion = Literal["convex", "rrf"]
+Role = Literal["reader", "contributor", "reviewer", "administrator"]
+"""What somebody may do; each may do what those before it may. See ``rag.api.permissions``."""
 ConfidenceKind = Literal["probability", "support"]
 """probability: calibrated, that the answer is right. support: the share of the answer that its citations support."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. They see documents without access labels, and those with one of theirs; None: all documents.
+    """Who asks. Every search, list, count and look at the log is made for a caller.
 
-    Every search, list, count and look at the log is made for a caller.
+    access_labels: they see documents without labels, and those with one of theirs; None: all documents.
+    collections: the names of those that they know of; None: all.
+    role: readers and contributors see their own answers in the log, the others everybody's, as far as labels allow.
+    user_id: who they are; None: whoever reaches the server or holds the database.
+    api_key_id, request_id: for the audit.
     """
 
     access_labels: frozenset[str] | None = None
+    collections: frozenset[str] | None = None
+    role: Role = "administrator"
+    user_id: str | None = None
+    api_key_id: int | None = None
+    request_id: str | None = None
 
 
 OWNER = Caller()

@@ -105,12 +105,12 @@ class Retriever:
             InvalidInput: the question is empty or cannot be stored, the filter is malformed, ``top_k`` or an option is
                 out of its range, or the collection's embedding model is not on this machine.
             LimitExceeded: the question is too long, or ``top_k`` or ``candidates`` too large.
-            NotFound: there is no such collection.
+            NotFound: there is no such collection, or ``caller`` may not know of it.
         """
         self._check(question, top_k)
         wanted = self._filled(options)
         with self._database.read() as session:
-            found = get_collection(session, collection)
+            found = get_collection(session, collection, caller=caller)
             newest = last_change_id(session, found.id)
         index = self._indexes.get(found)
         started = time.perf_counter()

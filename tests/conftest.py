@@ -6,11 +6,13 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import psycopg
 import pytest
 import torch
+from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
@@ -26,6 +28,16 @@ from rag.transformer.processor import choose_dtype
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes minutes: at the end it would leave the other processes without work."""
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+@pytest.fixture(autouse=True)
+def _clients_are_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's client comes from a loopback address and asks for one, as a browser on this machine does.
+
+    By itself it says that it is ``testclient`` and asks ``testserver``, which a server on loopback refuses.
+    """
+    here = partialmethod(TestClient.__init__, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000))
+    monkeypatch.setattr(TestClient, "__init__", here)
 
 
 @pytest.fixture(scope="session")

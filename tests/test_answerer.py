@@ -43,7 +43,10 @@ def service(database_url: str, tmp_path: Path, folder: Path) -> Rag:
 
 @pytest.fixture
 def local(sqlite_url: str, tmp_path: Path, folder: Path) -> Rag:
-    with Rag(Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_concurrent_answers=1)) as opened:
+    settings = Settings(
+        database_url=sqlite_url, data_dir=tmp_path / "data", max_concurrent_answers=1, max_waiting_answers=0
+    )
+    with Rag(settings) as opened:
         opened.ingest(folder)
         yield opened
 

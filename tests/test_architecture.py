@@ -13,7 +13,7 @@ FLOORS = [
     {"config"},
     {"text", "transformer", "store"},
     {"index", "reader"},
-    {"ingest", "retriever", "generators", "scoring"},
+    {"ingest", "retriever", "generators", "scoring", "answer_queue"},
     {"answerer", "training"},
     {"evaluate", "reproduction"},
     {"assemble"},

@@ -8,9 +8,12 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI
 
+from rag.api import permissions
 from rag.api.edge import BodyLimit, Edge
-from rag.api.problems import Problem, add_problem_handlers
-from rag.api.routes import answers, collections, datasets, documents, health, search
+from rag.api.gate import Gate
+from rag.api.problems import Problem, add_problem_handlers, problems
+from rag.api.rate_limits import TokenBuckets
+from rag.api.routes import answers, audit_events, collections, datasets, documents, health, keys, search, session
 from rag.api.service import ServiceKeeper
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
@@ -24,9 +27,10 @@ DESCRIPTION = (
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, with the schema of problems, which no route returns by itself."""
+        """The OpenAPI document, with what no route says by itself: problems, and who may ask for it."""
         document = super().openapi()
         document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+        permissions.describe(document, problems(401, 403, 421, 429, 503))
         return document
 
 
@@ -62,10 +66,11 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         redoc_url=None,
     )
     app.state.keeper = keeper
-    for resource in (answers, search, documents, collections, datasets, health):
+    for resource in (answers, search, documents, collections, datasets, keys, audit_events, session, health):
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(Gate, settings=settings, keeper=keeper, limiter=TokenBuckets())
     app.add_middleware(Edge)
     return app

@@ -56,7 +56,7 @@ class Edge:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request.state.request_id
-                if request.url.path.startswith("/v1/"):
+                if request.url.path.startswith(("/v1/", "/session")):
                     headers.update(API_HEADERS)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)

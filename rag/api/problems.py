@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details: one sentence that says what to change, and a request id to find in the log."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,10 +17,14 @@ from rag.errors import (
     GeneratorUnavailable,
     InvalidInput,
     LimitExceeded,
+    Misdirected,
     ModelError,
     NotAllowed,
+    NotAuthenticated,
     NotFound,
     RagError,
+    RateLimited,
+    TimeLimitExceeded,
     Unavailable,
     UnreadableDocument,
 )
@@ -49,8 +54,12 @@ KINDS: Mapping[type[RagError], Kind] = {
     LimitExceeded: Kind(422, "limit-exceeded", "A limit was crossed"),
     UnreadableDocument: Kind(422, "unreadable-document", "The file cannot be read"),
     InvalidInput: Kind(422, "invalid-input", "The input is not valid"),
+    NotAuthenticated: Kind(401, "not-authenticated", "An API key is needed"),
     NotAllowed: Kind(403, "not-allowed", "Not allowed"),
     NotFound: Kind(404, "not-found", "Not found"),
+    Misdirected: Kind(421, "misdirected", "This server has another name"),
+    RateLimited: Kind(429, "rate-limited", "Too many requests"),
+    TimeLimitExceeded: Kind(504, "time-limit-exceeded", "The answer took too long"),
     Busy: Kind(503, "busy", "Too busy"),
     GeneratorUnavailable: Kind(503, "generator-unavailable", "The model does not answer"),
     Unavailable: Kind(503, "unavailable", "Not available now"),
@@ -124,17 +133,29 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
-async def _on_rag_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RagError)
+def error_response(request: Request, error: RagError) -> JSONResponse:
+    """The problem document of an error."""
     kind = next(KINDS[known] for known in KINDS if isinstance(error, known))
     setting = error.setting if isinstance(error, LimitExceeded) else None
     if setting == "max_upload_bytes":
         kind = TOO_LARGE
     if kind.status >= 500:
         log.error("Request %s: %s", request.state.request_id, error)
+    return problem_response(request, kind, str(error), setting=setting, headers=_headers(error))
+
+
+def _headers(error: RagError) -> dict[str, str]:
+    if isinstance(error, NotAuthenticated):  # as RFC 6750 has it
+        return {"WWW-Authenticate": 'Bearer realm="rag"' + (', error="invalid_token"' if error.is_refused else "")}
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
     seconds = next((RETRY_AFTER_SECONDS[known] for known in RETRY_AFTER_SECONDS if isinstance(error, known)), None)
-    headers = None if seconds is None else {"Retry-After": str(seconds)}
-    return problem_response(request, kind, str(error), setting=setting, headers=headers)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
+
+
+async def _on_rag_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RagError)
+    return error_response(request, error)
 
 
 async def _on_body_too_large(request: Request, error: Exception) -> JSONResponse:

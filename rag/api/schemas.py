@@ -59,7 +59,7 @@ class FeedbackRequest(Request):
     rating: Literal[-1, 1] = Field(description="1 for good, -1 for bad.")
     comment: str | None = None
     corrected_answer: str | None = None
-    user_id: str | None = None
+    user_id: str | None = Field(None, description="Who says it; with a key, its user, and left out.")
 
 
 class CitationResponse(RecordResponse):
@@ -198,6 +198,7 @@ class LoggedAnswerResponse(AnswerResponse):
     dataset_id: int | None = Field(description="The newest dataset, if it was just what the collection then held.")
     dataset: str | None = Field(description="Its name.")
     evaluation_run_id: int | None
+    user_id: str | None = Field(description="Who asked; null where no key was needed, or before keys were known.")
     all_scores: list[ScoreResponse]
     feedback: list[FeedbackResponse]
 
@@ -215,6 +216,7 @@ class LoggedAnswerResponse(AnswerResponse):
             dataset_id=record.dataset_id,
             dataset=record.dataset,
             evaluation_run_id=record.evaluation_run_id,
+            user_id=record.user_id,
             all_scores=[ScoreResponse.from_record(score) for score in record.scores],
             feedback=[FeedbackResponse.from_record(feedback) for feedback in record.feedback],
         )

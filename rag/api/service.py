@@ -33,6 +33,14 @@ class ServiceKeeper:
         self._loaded = self._indexes_open = False
         self._lock = threading.RLock()
 
+    def open(self) -> Rag:
+        """The service as far as its database: no model is loaded for it.
+
+        Raises:
+            Unavailable: the database is not there.
+        """
+        return self._open()
+
     def get(self) -> Rag:
         """The service, ready to search.
 

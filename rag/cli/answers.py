@@ -17,6 +17,7 @@ app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnswerId = Annotated[int, typer.Argument(help="The answer's id.")]
 RATINGS = {"up": 1, "down": -1}
+RATING_WORDS: dict[int | None, str] = {rating: word for word, rating in RATINGS.items()}
 SHOWN_CHARS = 60
 
 
@@ -31,6 +32,7 @@ def list_some(
     since: Annotated[datetime | None, typer.Option(help="From this moment on, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC.")] = None,
     contains: Annotated[str | None, typer.Option(help="In question or answer.")] = None,
+    user: Annotated[str | None, typer.Option(help="Who asked.")] = None,
     before: Annotated[int | None, typer.Option(help="Continue before this answer id.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     as_json: JsonOption = False,
@@ -50,6 +52,7 @@ def list_some(
             since=since,
             until=until,
             contains=contains,
+            user_id=user,
             before_id=before,
             limit=limit + 1,  # one more than is shown tells whether there is a next page
         )
@@ -64,7 +67,6 @@ def list_some(
     if not rows:
         note("No answer to show; `rag ask QUESTION` logs one.")
         return
-    marks = {1: "up", -1: "down", None: ""}
     print_table(
         ["id", "asked at", "question", "answer", "confidence", "rating", "ms"],
         [
@@ -74,7 +76,7 @@ def list_some(
                 row.question[:SHOWN_CHARS],
                 "(not in these documents)" if row.abstained else row.answer[:SHOWN_CHARS],
                 f"{row.confidence:.2f}",
-                marks[row.rating],
+                RATING_WORDS.get(row.rating, ""),
                 f"{row.total_ms:.0f}" if row.total_ms is not None else "",
             ]
             for row in rows

@@ -13,7 +13,22 @@ from typing import Annotated
 
 import typer
 
-from rag.cli import answers, ask, collections, datasets, db, documents, evaluate, index, ingest, search, serve, train
+from rag.cli import (
+    answers,
+    ask,
+    audit,
+    collections,
+    datasets,
+    db,
+    documents,
+    evaluate,
+    index,
+    ingest,
+    keys,
+    search,
+    serve,
+    train,
+)
 from rag.cli.output import note
 from rag.config import load_settings
 from rag.errors import RagError
@@ -37,6 +52,8 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(index.app, name="index")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(db.app, name="db")
 app.add_typer(train.app, name="train")
 

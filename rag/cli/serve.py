@@ -1,6 +1,5 @@
 """``rag serve``."""
 
-import ipaddress
 from typing import Annotated
 
 import typer
@@ -13,25 +12,26 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65_535)] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Serve anyone who can reach the port: there are no API keys yet.")
-    ] = False,
 ) -> None:
-    """Serve the REST API and the page to ask on."""
+    """Serve the REST API and the page to ask on. On any address but loopback, callers need an API key."""
     import uvicorn
 
     from rag.api.app import create_app
+    from rag.api.hosts import is_loopback
     from rag.errors import InvalidInput, Unavailable
+    from rag.store.api_keys import count_usable_keys
 
     settings = settings_of(context)
     address, number = host or settings.host, port or settings.port
-    if not insecure and not _is_loopback(address):
-        raise InvalidInput(
-            f"Refusing to listen on {address}: anyone who reaches it could read and write everything, as there are no "
-            "API keys yet. Listen on 127.0.0.1, or pass --insecure where the network protects the port."
-        )
-    with open_database(context):
-        pass  # a server that cannot answer says so now, not at the first question
+    settings = settings.model_copy(update={"host": address, "port": number})
+    with open_database(context) as database:  # a server that cannot answer says so now, not at the first question
+        needs_keys = settings.require_api_key == "always" or not is_loopback(address)
+        with database.read() as session:
+            if needs_keys and not count_usable_keys(session):
+                raise InvalidInput(
+                    f"Refusing to listen on {address}: callers need API keys there, and there is none that is usable. "
+                    "Make one with `rag keys create --user YOU --role administrator`, or listen on 127.0.0.1."
+                )
     app = create_app(settings)
     note(f"serving on http://{address}:{number} (the API is described at /docs)")
     try:
@@ -40,12 +40,3 @@ def serve(
         raise Unavailable(
             f"Cannot serve on {address}:{number}, for the reason above; choose another --host or --port."
         ) from ended
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

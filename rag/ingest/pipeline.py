@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from rag.config import Settings
-from rag.errors import InvalidInput, NotFound, StoreUnavailable, UnreadableDocument
+from rag.errors import InvalidInput, NotAllowed, NotFound, StoreUnavailable, UnreadableDocument
 from rag.ingest.dry_run import preview_documents, preview_files
 from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
@@ -114,6 +114,7 @@ class Ingester:
             UnreadableDocument: nothing, or not everything, could be read from it.
             InvalidInput: ``caller`` may not see the document of that name that is there, or gives it a label that they
                 do not hold.
+            NotAllowed: ``caller`` is kept to other collections.
         """
         self._check_upload(upload_source(name), collection, labels, caller)
         with self._run(collection, [upload_source(name)], labels, silent) as run:
@@ -227,9 +228,12 @@ class Ingester:
         with self._database.exclusive(lock_of_datasets(collection.id)):
             remove_drafts(self._database, collection.id)
             with self._run(collection.name, [f"document {document_id}"], Labels(tags={}), silent) as run:
-                return run.erase(document_id, reason=reason)
+                return run.erase(document_id, reason=reason, caller=caller)
 
     def _check_upload(self, file: str, collection: str, labels: Labels, caller: Caller) -> None:
+        if caller.collections is not None and collection not in caller.collections:
+            open_to_caller = ", ".join(sorted(caller.collections))
+            raise NotAllowed(f"Your key does not open the collection {collection!r}; it opens: {open_to_caller}.")
         held = caller.access_labels
         if held is None:
             return

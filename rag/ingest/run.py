@@ -26,7 +26,8 @@ from rag.ingest.readers.registry import read_bytes
 from rag.ingest.reading import Reading
 from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import DocumentStorer, Outcome, is_current
-from rag.records import Document, Origin, Passage
+from rag.records import Caller, Document, Origin, Passage
+from rag.store.audit import put_audit_event
 from rag.store.collections import Collection
 from rag.store.database import Database, Session
 from rag.store.document_sources import sources_of_file
@@ -139,10 +140,11 @@ class IngestionRun:
         """Take one document out."""
         self._remove([document_id])
 
-    def erase(self, document_id: int, *, reason: str) -> list[int]:
+    def erase(self, document_id: int, *, reason: str, caller: Caller) -> list[int]:
         """Erase one document; returns the ids of the datasets that it left."""
         with self._database.write() as session:
             dataset_ids = self._storer.erase(session, document_id, reason=reason)
+            put_audit_event(session, caller, "document.erase", target=document_id, details={"reason": reason})
         self._tally.counts["num_removed"] += 1
         return dataset_ids
 

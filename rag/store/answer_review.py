@@ -13,6 +13,7 @@ from rag.errors import InvalidInput
 from rag.records import OWNER, Caller, Origin
 from rag.store.access import answers_open_to
 from rag.store.column_types import BigInt, PlainText, UtcDateTime
+from rag.store.tables import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ def list_answers(
     since: datetime | None = None,
     until: datetime | None = None,
     contains: str | None = None,
+    user_id: str | None = None,
     before_id: int | None = None,
     limit: int = 50,
     caller: Caller = OWNER,
@@ -97,6 +99,7 @@ def list_answers(
 
     The moments are ``since`` inclusive and ``until`` exclusive, in UTC where they have no time zone. ``contains`` is
     looked for in question and answer, upper and lower case alike (SQLite knows the case of ASCII letters only).
+    ``user_id`` is who asked.
     ``before_id`` continues after the last answer of a page.
 
     Raises:
@@ -128,6 +131,8 @@ def list_answers(
                 review.question.icontains(contains, autoescape=True), review.answer.icontains(contains, autoescape=True)
             )
         )
+    if user_id is not None:
+        wanted.append(review.answer_id.in_(select(Answer.id).where(Answer.user_id == user_id)))
     if before_id is not None:
         wanted.append(review.answer_id < before_id)
     statement = select(ANSWER_REVIEW).where(*wanted).order_by(review.answer_id.desc()).limit(limit)

@@ -1,7 +1,7 @@
 """The answer log: every answer with the passages that were read, its citations, scores and feedback."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,7 +78,8 @@ class NewAnswer:
 class LoggedAnswer:
     """Everything that is known of an answer. ``answer.scores`` holds the last value of each metric.
 
-    ``dataset`` is the name of the dataset that was just what the collection held, if there was one.
+    ``dataset`` is the name of the dataset that was just what the collection held, if there was one. ``user_id`` is who
+    asked, None where that is not known.
     """
 
     answer: Answer
@@ -91,6 +92,7 @@ class LoggedAnswer:
     dataset_id: int | None
     dataset: str | None
     evaluation_run_id: int | None
+    user_id: str | None
     scores: tuple[Score, ...]
     feedback: tuple[Feedback, ...]
 
@@ -118,6 +120,7 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
         settings={**new.settings, _TRACE: _trace_values(new)},
         dataset_id=dataset_held(session, new.collection_id, index_change_id=new.index_change_id),
         evaluation_run_id=new.evaluation_run_id,
+        user_id=new.caller.user_id,
         created_at=now,
         **{f"{stage}_ms": new.timings_ms.get(stage) for stage in TIMINGS},
     )
@@ -170,10 +173,11 @@ def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> L
         embedding_model=row.embedding_model,
         index_change_id=row.index_change_id,
         settings={name: value for name, value in row.settings.items() if name != _TRACE},
-        caller=asker_of(session, answer_id),
+        caller=replace(asker_of(session, answer_id), user_id=row.user_id),
         dataset_id=row.dataset_id,
         dataset=dataset,
         evaluation_run_id=row.evaluation_run_id,
+        user_id=row.user_id,
         scores=scores,
         feedback=_feedback(session, answer_id),
     )

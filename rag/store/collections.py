@@ -3,13 +3,13 @@
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Caller
 from rag.store import tables
-from rag.store.access import documents_open_to
+from rag.store.access import collections_open_to, documents_open_to
 from rag.store.database import insert_if_absent
 from rag.store.embedding_generations import put_generation
 
@@ -47,15 +47,15 @@ class CollectionSize:
     num_passages: int
 
 
-def get_collection(session: Session, name: str) -> Collection:
+def get_collection(session: Session, name: str, *, caller: Caller = OWNER) -> Collection:
     """The collection of that name.
 
     Raises:
-        NotFound: there is none; the message names those that there are.
+        NotFound: there is none that ``caller`` may know of; the message names those that there are for them.
     """
-    found = _find(session, name)
+    found = _find(session, name, *collections_open_to(caller))
     if found is None:
-        names = sorted(session.scalars(select(tables.Collection.name)))
+        names = sorted(session.scalars(select(tables.Collection.name).where(*collections_open_to(caller))))
         existing = f"there are: {', '.join(names)}" if names else "none exists yet, ingest documents first"
         raise NotFound(f"There is no collection {name!r}; {existing}.")
     return found
@@ -96,7 +96,10 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
 
 
 def list_collections(session: Session, *, caller: Caller = OWNER) -> list[CollectionSize]:
-    """All collections by name, with the documents (deleted ones left out) and passages that ``caller`` may see."""
+    """The collections that ``caller`` may know of by name, with the documents and passages that they may see.
+
+    Deleted documents are left out.
+    """
     collection_documents = and_(
         tables.Document.collection_id == tables.Collection.id,
         tables.Document.deleted_at.is_(None),
@@ -115,7 +118,7 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         num_documents.correlate(tables.Collection).scalar_subquery(),
         num_synthetic.correlate(tables.Collection).scalar_subquery(),
         num_passages.correlate(tables.Collection).scalar_subquery(),
-    )
+    ).where(*collections_open_to(caller))
     sizes = [
         CollectionSize(
             collection=_collection(row),
@@ -130,8 +133,9 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
     return sorted(sizes, key=lambda size: size.collection.name)
 
 
-def _find(session: Session, name: str) -> Collection | None:
-    row = session.connection().execute(_BY_NAME, {"name": name}).one_or_none()
+def _find(session: Session, name: str, *wanted: ColumnElement[bool]) -> Collection | None:
+    statement = _BY_NAME.where(*wanted) if wanted else _BY_NAME
+    row = session.connection().execute(statement, {"name": name}).one_or_none()
     return None if row is None else Collection(**row._mapping)
 
 

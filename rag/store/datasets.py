@@ -15,7 +15,9 @@ from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, insert,
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
-from rag.records import Origin
+from rag.records import OWNER, Caller, Origin
+from rag.store.access import collections_open_to
+from rag.store.audit import put_audit_event
 from rag.store.database import Database
 from rag.store.dataset_tables import Dataset as DatasetRow
 from rag.store.dataset_tables import DatasetDocument as DatasetDocumentRow
@@ -61,7 +63,9 @@ class DatasetDocument:
     origin: Origin
 
 
-def create_dataset(database: Database, collection_id: int, *, name: str, note: str | None = None) -> Dataset:
+def create_dataset(
+    database: Database, collection_id: int, *, name: str, note: str | None = None, caller: Caller = OWNER
+) -> Dataset:
     """Keep what a collection holds now, under a name.
 
     All documents are those of one moment, but they are written in batches, so that other writers wait for one of these
@@ -81,6 +85,7 @@ def create_dataset(database: Database, collection_id: int, *, name: str, note: s
         with database.write() as session:
             session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(**content))
             session.execute(delete(DatasetDraft).where(DatasetDraft.dataset_id == dataset_id))
+            put_audit_event(session, caller, "dataset.create", target=dataset_id)
             return get_dataset(session, dataset_id)
 
 
@@ -106,13 +111,13 @@ def remove_drafts(database: Database, collection_id: int) -> None:
             session.execute(delete(DatasetRow).where(DatasetRow.id == dataset_id))
 
 
-def get_dataset(session: Session, dataset_id: int) -> Dataset:
+def get_dataset(session: Session, dataset_id: int, *, caller: Caller = OWNER) -> Dataset:
     """The dataset of that id.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none, or ``caller`` may not know of its collection.
     """
-    found = _datasets(session, DatasetRow.id == dataset_id)
+    found = _datasets(session, DatasetRow.id == dataset_id, *collections_open_to(caller))
     if not found:
         raise NotFound(f"There is no dataset {dataset_id}.")
     return found[0]
@@ -132,9 +137,10 @@ def find_dataset(session: Session, collection_id: int, name: str) -> Dataset:
     return found[0]
 
 
-def list_datasets(session: Session, *, collection_id: int | None = None) -> list[Dataset]:
-    """All datasets, oldest first; of one collection if given."""
-    return _datasets(session, *([] if collection_id is None else [DatasetRow.collection_id == collection_id]))
+def list_datasets(session: Session, *, collection_id: int | None = None, caller: Caller = OWNER) -> list[Dataset]:
+    """All datasets, oldest first; of one collection if given, else of those that ``caller`` may know of."""
+    wanted = [] if collection_id is None else [DatasetRow.collection_id == collection_id]
+    return _datasets(session, *wanted, *collections_open_to(caller))
 
 
 def list_dataset_documents(

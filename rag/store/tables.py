@@ -14,6 +14,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, fal
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
+from rag.store.key_tables import ApiKey as ApiKey
 from rag.store.run_tables import EvaluationResult as EvaluationResult
 from rag.store.run_tables import EvaluationRun as EvaluationRun
 from rag.store.run_tables import IngestionFailure as IngestionFailure
@@ -256,6 +257,7 @@ class Answer(Base):
     total_ms: Mapped[float | None]
     dataset_id: Mapped[int | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     evaluation_run_id: Mapped[int | None] = mapped_column(ForeignKey("evaluation_runs.id"), index=True)
+    user_id: Mapped[str | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 

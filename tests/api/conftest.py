@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +17,8 @@ from rag.config import Settings
 from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.reader import Reader
+from rag.records import OWNER, Role
+from rag.store.api_keys import NewApiKey, create_api_key
 from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
 
@@ -69,6 +72,26 @@ def server(service: Rag) -> Iterator[TestClient]:
 
 
 @pytest.fixture
+def closed(service: Rag, settings: Settings) -> Callable[..., TestClient]:
+    """Clients from elsewhere of a server that listens to everybody, each with a key of its own: a role and its limits.
+
+    Without a role, the client has no key.
+    """
+    app = create_app(settings.model_copy(update={"host": "0.0.0.0"}), service=service)
+
+    def client(role: Role | None, *, user_id: str = "somebody", **limits: Any) -> TestClient:
+        headers = {}
+        if role is not None:
+            with service.database.write() as session:
+                new = NewApiKey(user_id=user_id, role=role, **limits)
+                _, words = create_api_key(session, new, caller=OWNER)
+            headers = {"Authorization": f"Bearer {words}"}
+        return TestClient(app, base_url="http://rag.example.org", client=("10.0.0.7", 50_000), headers=headers)
+
+    return client
+
+
+@pytest.fixture
 def upload(server: TestClient) -> Callable[..., Response]:
     """Upload a file given as its name and its words or bytes; further arguments are form fields."""
 
@@ -101,7 +124,7 @@ def check_problem() -> Callable[..., str]:
         assert problem["request_id"] == response.headers["x-request-id"]
         for trace in ("Traceback", 'File "', "site-packages"):
             assert trace not in response.text
-        assert ("retry-after" in response.headers) == (status == 503)
+        assert ("retry-after" in response.headers) == (status in (429, 503))
         detail: str = problem["detail"]
         return detail
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from rag.web.pages import STATIC, add_pages
 
-PAGES = {"/": "ask.html", "/docs": "docs.html"}
+PAGES = {"/": "ask.html", "/sign-in": "sign-in.html", "/docs": "docs.html"}
 OWN_FILES = sorted(STATIC.iterdir())
 
 
@@ -28,6 +28,7 @@ def server() -> Iterator[TestClient]:
     [
         ("/", {"text/html"}),
         ("/docs", {"text/html"}),
+        ("/sign-in", {"text/html"}),
         ("/static/ask.css", {"text/css"}),
         ("/static/ask.js", {"text/javascript", "application/javascript"}),
         ("/static/docs.js", {"text/javascript", "application/javascript"}),
@@ -80,15 +81,17 @@ def test_script_sets_text_and_never_markup(script: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", words)
 
 
-def test_every_field_of_the_ask_page_has_a_label() -> None:
-    page = (STATIC / "ask.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["ask.html", "sign-in.html"])
+def test_every_field_of_a_page_has_a_label(name: str) -> None:
+    page = (STATIC / name).read_text(encoding="utf-8")
     fields = re.findall(r'<(?:textarea|select|input) id="([^"]+)"', page)
     assert fields
     assert set(fields) == set(re.findall(r'<label for="([^"]+)"', page))
 
 
-def test_every_part_that_the_script_looks_for_is_on_the_page() -> None:
-    looked_for = re.findall(r'byId\("([^"]+)"\)', (STATIC / "ask.js").read_text(encoding="utf-8"))
-    there = re.findall(r'\bid="([^"]+)"', (STATIC / "ask.html").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["ask", "sign-in"])
+def test_every_part_that_the_script_looks_for_is_on_the_page(name: str) -> None:
+    looked_for = re.findall(r'byId\("([^"]+)"\)', (STATIC / f"{name}.js").read_text(encoding="utf-8"))
+    there = re.findall(r'\bid="([^"]+)"', (STATIC / f"{name}.html").read_text(encoding="utf-8"))
     assert set(looked_for) <= set(there)
     assert len(there) == len(set(there))

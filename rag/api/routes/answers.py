@@ -17,13 +17,15 @@ from rag.api.schemas import (
 )
 from rag.api.search_schemas import QuestionRequest
 from rag.api.service import Service
+from rag.errors import InvalidInput
 from rag.store.answer_review import list_answers
 from rag.store.answers import add_feedback, get_answer
+from rag.store.audit import audit_reading
 
 router = APIRouter(prefix="/v1/answers", tags=["answers"])
 
 
-@router.post("", summary="Ask a question", responses=problems(404, 422, 503))
+@router.post("", summary="Ask a question", responses=problems(404, 422, 503, 504))
 def ask(asked: QuestionRequest, service: Service, caller: From) -> AnswerResponse:
     """Answer a question from a collection, with exact citations, and log it.
 
@@ -53,10 +55,14 @@ def list_some(
     since: Annotated[datetime | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
     until: Annotated[datetime | None, Query(description="Exclusive.")] = None,
     contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
+    user_id: Annotated[str | None, Query(description="Who asked.")] = None,
     before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> AnswerListResponse:
-    """List the log, newest first: the rows of the SQL view answer_review."""
+    """List the log, newest first: the rows of the SQL view answer_review.
+
+    Readers and contributors see their own answers. A look at those of others is written down.
+    """
     with service.database.read() as session:
         # One more than is shown tells whether there is a next page.
         rows = list_answers(
@@ -69,11 +75,13 @@ def list_some(
             since=since,
             until=until,
             contains=contains,
+            user_id=user_id,
             before_id=before_id,
             limit=limit + 1,
             caller=caller,
         )
     shown = rows[:limit]
+    audit_reading(service.database, caller, "answer.list", [row.answer_id for row in shown])
     return AnswerListResponse(
         answers=[AnswerSummary.from_record(row) for row in shown],
         next_before_id=shown[-1].answer_id if len(rows) > limit else None,
@@ -85,12 +93,15 @@ def show(answer_id: int, service: Service, caller: From) -> LoggedAnswerResponse
     """Show everything that was logged of an answer, with the feedback since."""
     with service.database.read() as session:
         logged = get_answer(session, answer_id, caller=caller)
+    audit_reading(service.database, caller, "answer.read", [answer_id])
     return LoggedAnswerResponse.from_record(logged)
 
 
 @router.post("/{answer_id}/feedback", summary="Rate an answer", status_code=201, responses=problems(404, 422, 503))
 def rate(answer_id: int, given: FeedbackRequest, service: Service, caller: From) -> FeedbackResponse:
     """Say whether an answer was good, and what it should have said. The last word on an answer counts."""
+    if caller.user_id is not None and given.user_id not in (None, caller.user_id):
+        raise InvalidInput(f"Feedback with your key is {caller.user_id}'s; leave user_id out.")
     with service.database.write() as session:
         feedback_id = add_feedback(
             session,
@@ -98,7 +109,7 @@ def rate(answer_id: int, given: FeedbackRequest, service: Service, caller: From)
             rating=given.rating,
             comment=given.comment,
             corrected_answer=given.corrected_answer,
-            user_id=given.user_id,
+            user_id=caller.user_id or given.user_id,
             caller=caller,
         )
         logged = get_answer(session, answer_id, caller=caller)

@@ -26,7 +26,7 @@ from rag.store.documents import get_document, list_documents
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 
-@router.post("", summary="Upload a document", status_code=201, responses=problems(413, 422, 503))
+@router.post("", summary="Upload a document", status_code=201, responses=problems(403, 413, 422, 503))
 def upload(
     service: Service,
     caller: From,
@@ -80,7 +80,7 @@ def list_some(
     with service.database.read() as session:
         documents = list_documents(
             session,
-            get_collection(session, collection).id,
+            get_collection(session, collection, caller=caller).id,
             caller=caller,
             filters=parse_filters(filters, field="The filter"),
             after_id=after_id,

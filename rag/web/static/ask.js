@@ -23,12 +23,13 @@ async function call(method, path, body) {
   try {
     response = await fetch(path, {
       method,
-      headers: body ? { "Content-Type": "application/json" } : {},
+      headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...csrfHeaders(method) },
       body: body ? JSON.stringify(body) : undefined,
     });
   } catch {
     throw new Error("The server cannot be reached; check that it is running.");
   }
+  if (response.status === 401) goToSignIn();
   let value;
   try {
     value = await response.json();
@@ -295,4 +296,5 @@ document.addEventListener("keydown", (event) => {
 byId("up").addEventListener("click", () => choose(1));
 byId("down").addEventListener("click", () => choose(-1));
 byId("feedback-form").addEventListener("submit", sendFeedback);
+offerSignOut(byId("sign-out"));
 start();

@@ -1,0 +1,102 @@
+"""Places for questions in work, a bounded line before them, and the time that an answer may take."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rag.errors import Busy, TimeLimitExceeded
+
+
+class AnswerQueue:
+    """So many questions are in work at once; so many more wait, the first first, each for so long at most."""
+
+    def __init__(self, *, max_concurrent: int, max_waiting: int, max_wait_s: float) -> None:
+        self._num_free, self._max_waiting, self._max_wait_s = max_concurrent, max_waiting, max_wait_s
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place, after a wait where all are taken.
+
+        Raises:
+            Busy: too many wait already, or none became free in time.
+        """
+        self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._num_free:  # nobody waits then: a place that becomes free goes to the first who does
+                self._num_free -= 1
+                return
+            if len(self._waiting) >= self._max_waiting:
+                raise Busy(
+                    "Too many questions are in work; try again in a moment "
+                    "(settings: max_concurrent_answers, max_waiting_answers)."
+                )
+            turn = threading.Event()
+            self._waiting.append(turn)
+        if turn.wait(self._max_wait_s):
+            return
+        with self._lock:
+            if turn.is_set():  # in the last moment
+                return
+            self._waiting.remove(turn)
+        raise Busy(
+            f"No place became free within {self._max_wait_s:g} s; try again in a moment "
+            "(settings: max_concurrent_answers, max_wait_s)."
+        )
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._num_free += 1
+
+
+class Deadline:
+    """The moment after which no further step of an answer is begun."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, 0 where none are."""
+        return max(0.0, self._end - time.monotonic())
+
+    def check(self) -> None:
+        """See whether there is time for another step.
+
+        Raises:
+            TimeLimitExceeded: there is not.
+        """
+        if time.monotonic() >= self._end:
+            raise self._passed()
+
+    @contextmanager
+    def hold(self, lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock, after a wait that ends when the time is up.
+
+        Raises:
+            TimeLimitExceeded: others held it until then.
+        """
+        if not lock.acquire(timeout=min(self.remaining_s, threading.TIMEOUT_MAX)):
+            raise self._passed()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _passed(self) -> TimeLimitExceeded:
+        return TimeLimitExceeded(
+            f"The answer took longer than {self._seconds:g} s and was given up; ask for less (top_k), or raise the "
+            "limit (setting: answer_timeout_s)."
+        )
