@@ -453,7 +453,7 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
     assert "config.json rewritten: threshold" in rewritten.replace("\n", "")
 
 
-def test_answer_is_explained_reproduced_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:
+def test_answer_is_explained_replayed_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:
     rag("db", "upgrade")
     rag("ingest", str(folder), status=3)
     shown = rag("ask", "Who keeps the support rota?", "--explain", "--heat-map", str(tmp_path / "map.html"))
@@ -465,8 +465,8 @@ def test_answer_is_explained_reproduced_and_painted(rag: Command, folder: Path, 
     assert [tokens[0]["start"], tokens[-1]["end"]] == [answer["citations"][0]["start"], answer["citations"][0]["end"]]
     explained = rag.json("answers", "explain", str(answer["id"]))
     assert explained["tokens"] == tokens
-    assert "the same answer" in rag("answers", "reproduce", str(answer["id"]))
-    assert rag.json("answers", "reproduce", str(answer["id"]))["changed"] == {}
+    assert "the same answer" in rag("answers", "replay", str(answer["id"]))
+    assert rag.json("answers", "replay", str(answer["id"]))["changed"] == {}
 
 
 def test_heat_map_into_a_folder_that_is_not_there_is_refused_before_asking(rag: Command, tmp_path: Path) -> None:

@@ -130,12 +130,12 @@ def test_500_questions_get_the_same_answers_alone_and_mixed(service: Rag) -> Non
     assert len({answer for answer, *_ in alone.values()}) > 50
 
 
-def test_answer_is_reproduced_with_nothing_changed(service: Rag) -> None:
+def test_answer_is_replayed_with_nothing_changed(service: Rag) -> None:
     answer = service.ask("Who opened the mill of Lund?", top_k=3)
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert again.same
     assert again.same_passages
-    assert again.confidence_difference == 0
+    assert again.confidence == again.confidence_then
     assert again.changed == {}
 
 
@@ -143,7 +143,7 @@ def test_other_settings_and_a_new_document_are_named(service: Rag, tmp_path: Pat
     answer = service.ask("Who opened the mill of Oslo?", top_k=3, abstain=False)
     (tmp_path / "oslo.txt").write_text("The mill of Oslo was opened by Sigrid in 1911.")
     service.ingest(tmp_path / "oslo.txt")
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert not again.same
     assert again.answer == "Sigrid"
     assert not again.same_passages
@@ -156,14 +156,14 @@ def test_other_hardware_is_reported_as_such(service: Rag) -> None:
         session.execute(
             text("UPDATE answers SET settings = json_set(settings, '$.processor', 'riscv64 generic, torch 2.0.0')")
         )
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert again.other_hardware
     assert again.changed["processor"][0] == "riscv64 generic, torch 2.0.0"
 
 
-def test_unknown_answer_cannot_be_reproduced(service: Rag) -> None:
+def test_unknown_answer_cannot_be_replayed(service: Rag) -> None:
     with pytest.raises(NotFound):
-        service.reproduce(99)
+        service.replay(99)
 
 
 def test_explanation_names_the_passages_of_the_answer(service: Rag) -> None:
