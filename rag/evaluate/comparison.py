@@ -207,7 +207,7 @@ def _dimensions(
     return {
         "kind": [kind_of(one.question) for one, _ in pairs],
         "collection": [collection] * len(pairs),
-        "source": [UNKNOWN if source is None else source.title or UNKNOWN for source in found],
+        "source": [(one.measures.article if one.measures else "") or UNKNOWN for one, _ in pairs],
         "format": [UNKNOWN if source is None else source.media_type for source in found],
         "origin": [UNKNOWN if source is None else source.origin for source in found],
     }

@@ -11,9 +11,8 @@ from rag.store import tables
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionSource:
-    """The document that a question was written for. ``title`` is that of its article."""
+    """What kind of document a question was written for."""
 
-    title: str
     media_type: str
     origin: str
 
@@ -39,11 +38,10 @@ def question_sources(session: Session, run_id: int, *, gold_passage: bool) -> di
     for ordinal, article, media_type, origin in rows:
         if ordinal is None:
             continue
-        title = article or ""
         if media_type:
-            found[ordinal] = QuestionSource(title=title, media_type=media_type, origin=origin)
-        elif title in by_title:
-            found[ordinal] = by_title[title]
+            found[ordinal] = QuestionSource(media_type=media_type, origin=origin)
+        elif article in by_title:
+            found[ordinal] = by_title[article]
     return found
 
 
@@ -60,6 +58,4 @@ def _sources_by_title(session: Session, run_id: int) -> Mapping[str, QuestionSou
             func.count(document.origin.distinct()) == 1,
         )
     )
-    return {
-        title: QuestionSource(title=title, media_type=media_type, origin=origin) for title, media_type, origin in rows
-    }
+    return {title: QuestionSource(media_type=media_type, origin=origin) for title, media_type, origin in rows}
