@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rag.evaluate.corpus import Corpus
     from rag.evaluate.slices import Slice
 
-WORSE = 1
-"""The exit status of a gate that an evaluation does not pass; an error has 1 as well, and says so."""
+WORSE = 4
+"""The exit status of a gate that an evaluation does not pass."""
 SHOWN_CHARS = 60
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -85,7 +85,7 @@ def gate(
     max_drop: Annotated[float | None, typer.Option(help="Exact match and F1 may fall by so much, 0 to 1.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Exit with 1 where a change made answers worse: by more than the margin, or significantly."""
+    """Exit with 4 where a change made answers worse: by more than the margin, or significantly."""
     from rag.evaluate.gate import MAX_DROP, judge
 
     with open_database(context) as database:

@@ -16,6 +16,7 @@ from rag.api.collection_schemas import CollectionListResponse
 from rag.api.schemas import DocumentListResponse
 from rag.cli.main import app, main
 from rag.errors import RagError
+from rag.reader.evidence import EVIDENCE_FEATURES
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
 
@@ -451,6 +452,11 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
     assert mean["training"]["average_of"] == [config["weights_sha256"]] * 2
     rewritten = rag("train", "calibrate", "--data", str(path), "--weights", str(output), "--share", "1")
     assert "config.json rewritten: threshold" in rewritten.replace("\n", "")
+    before = json.loads((output / "config.json").read_text())
+    arguments = ["train", "calibrate", "--data", str(path), "--weights", str(output), "--share", "1"]
+    after = rag.json(*arguments, "--faithfulness-only", "--questions", "20")
+    assert {name for name in after if after[name] != before[name]} <= {"faithful"}
+    assert set(after["faithful"]) == {"bias", *EVIDENCE_FEATURES}
 
 
 def test_answer_is_explained_replayed_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:
