@@ -63,9 +63,11 @@ def words_alone(question: str, context: str, text: str, start: int, end: int) ->
     """
     asked = [word for word in split_words(question) if word.exact not in FUNCTION_WORDS]
     topic = _keys(asked) - _ASKING_WORDS
-    above, answer = _keys(split_words(context)), split_words(text, start, end)
-    whole = above | _keys(split_words(text))
-    near = above | _keys(split_words(text, *_neighbourhood(text, start, end)))
+    above, words = _keys(split_words(context)), split_words(text)
+    first, last = _neighbourhood(text, start, end)
+    whole = above | _keys(words)
+    near = above | _keys(word for word in words if word.start >= first and word.end <= last)
+    answer = [word for word in words if word.start < end and word.end > start]
     own = _keys(word for word in answer if word.exact not in FUNCTION_WORDS)
     missing = _keys(word for word in asked if word.is_number or (word.has_capital and word.start > 0)) - whole
     return {

@@ -39,8 +39,6 @@ _NAMES = {
     "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "te": "Telugu", "th": "Thai", "tr": "Turkish", "uk": "Ukrainian",
     "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "zh": "Chinese", "zu": "Zulu",
 }  # fmt: skip
-LANGUAGES = frozenset(_NAMES)
-"""The languages that can be told apart by name, as ISO 639-1 codes."""
 
 
 class LanguageDetector:

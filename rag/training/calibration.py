@@ -30,6 +30,8 @@ of them, so that there is something to fit; probabilities are shifted to this sh
 COST_OF_INVENTING = 7.0
 """An answer to a question that has none is as bad as so many right answers withheld."""
 REGULARISATION = 1e-3
+EVIDENCE_REGULARISATION = 1.0
+"""Stronger: what speaks for a span comes in many features that say nearly the same."""
 DECODER = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 RELEVANCE = (0.0, 0.5, 1.0, 1.5)
 SEARCH = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0)
@@ -171,7 +173,7 @@ def fit_faithful(cases: Sequence[Case], weights: ScoringWeights) -> dict[str, fl
     if not usual:
         return {}
     rows = [[(one.evidence or {})[name] for name in EVIDENCE_FEATURES] for one in chosen]
-    fitted = fit_logistic(EVIDENCE_FEATURES, rows, right)
+    fitted = fit_logistic(EVIDENCE_FEATURES, rows, right, regularisation=EVIDENCE_REGULARISATION)
     if len(set(right)) < 2:
         return fitted
     expected = (1 - ASSUMED_UNANSWERABLE) * (sum(usual) + 1) / (len(usual) + 2)
@@ -186,7 +188,13 @@ def fit_relevance(cases: Sequence[Case]) -> dict[str, float]:
     return fit_logistic(RELEVANCE_FEATURES, rows, [right for case in cases for right in case.right])
 
 
-def fit_logistic(names: Sequence[str], rows: Sequence[Sequence[float]], right: Sequence[bool]) -> dict[str, float]:
+def fit_logistic(
+    names: Sequence[str],
+    rows: Sequence[Sequence[float]],
+    right: Sequence[bool],
+    *,
+    regularisation: float = REGULARISATION,
+) -> dict[str, float]:
     """Weights by name, and a bias, for features as they are; fitted on standardised ones."""
     x: NDArray[np.float64] = np.array(rows, dtype=np.float64)
     y = np.array(right)
@@ -195,7 +203,7 @@ def fit_logistic(names: Sequence[str], rows: Sequence[Sequence[float]], right: S
         share = (y.sum() + 1) / (len(y) + 2)
         return {"bias": round(float(np.log(share / (1 - share))), 6), **dict.fromkeys(names, 0.0)}
     mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
-    fitted = LogisticRegression(C=1 / REGULARISATION).fit((x - mean) / deviation, y)
+    fitted = LogisticRegression(C=1 / regularisation).fit((x - mean) / deviation, y)
     slopes = fitted.coef_[0] / deviation
     weights = {name: round(float(slope), 6) for name, slope in zip(names, slopes, strict=True)}
     return {"bias": round(float(fitted.intercept_[0] - slopes @ mean), 6), **weights}
