@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 from rag.answer_queue import AnswerQueue, Deadline
 from rag.generators.generator import Generation, Generator
+from rag.notes import language_notes
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
 from rag.store.filters import Filters
+from rag.text.language import LanguageDetector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Considered:
     abstained: bool
     hits: tuple[Hit, ...]
     scores: tuple[Score, ...]
+    notes: tuple[str, ...]
     timings_ms: Mapping[str, float]
 
 
@@ -57,6 +60,7 @@ class Answerer:
         retriever: Retriever,
         generator: Generator,
         scorers: Sequence[Scorer],
+        languages: LanguageDetector,
         *,
         abstain_below: float | None,
         queue: AnswerQueue,
@@ -64,6 +68,7 @@ class Answerer:
     ) -> None:
         """``abstain_below`` None takes the generator's own threshold; ``timeout_s`` is the longest for an answer."""
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
+        self._languages = languages
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
         self._queue, self._timeout_s = queue, timeout_s
         self._generating = threading.Lock() if generator.one_at_a_time else None
@@ -82,15 +87,16 @@ class Answerer:
         deadline = Deadline(self._timeout_s)
         with self._queue.place():
             deadline.check()
-            found = self._retriever.search(
-                question,
-                collection=collection,
-                top_k=options.top_k,
-                options=options.search,
-                filters=options.filters,
-                caller=options.caller,
-            )
+            found = self._search(question, collection=collection, options=options)
             return self.answer_from(question, found, options=options, deadline=deadline)
+
+    def answer_unlogged(self, question: str, *, collection: str, options: AskOptions) -> NewAnswer:
+        """Answer as ``ask`` does, but log nothing; raises what that raises."""
+        deadline = Deadline(self._timeout_s)
+        with self._queue.place():
+            deadline.check()
+            found = self._search(question, collection=collection, options=options)
+            return self.to_log(self.consider(question, found, options=options, deadline=deadline))
 
     def answer_from(
         self, question: str, found: SearchResult, *, options: AskOptions, deadline: Deadline | None = None
@@ -120,18 +126,22 @@ class Answerer:
             citations=generation.citations,
             confidence=generation.confidence,
             answerability=generation.answerability,
+            faithfulness=generation.faithfulness,
             hits=hits,
         )
         scores = self._score(judged)
+        abstained = not generation.answer or (options.abstain and self.would_abstain(generation))
+        notes = language_notes(self._languages, question, () if abstained else generation.citations, hits)
         scored = time.perf_counter()
         return Considered(
             question=question,
             found=found,
             options=options,
             generation=generation,
-            abstained=not generation.answer or (options.abstain and self.would_abstain(generation)),
+            abstained=abstained,
             hits=hits,
             scores=scores,
+            notes=notes,
             timings_ms={
                 **found.timings_ms,
                 "read": (generated - started) * 1000,
@@ -151,6 +161,7 @@ class Answerer:
 
     def check(self) -> None:
         """See whether the generator could answer now; raises GeneratorUnavailable where it could not."""
+        self._languages.load()
         self._generator.check()
 
     def would_abstain(self, generation: Generation) -> bool:
@@ -190,9 +201,20 @@ class Answerer:
             confidence_kind=generation.confidence_kind,
             spans=() if considered.abstained else generation.spans,
             unsupported=() if considered.abstained else generation.unsupported,
+            notes=considered.notes,
             timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
             caller=options.caller,
             evaluation_run_id=options.evaluation_run_id,
+        )
+
+    def _search(self, question: str, *, collection: str, options: AskOptions) -> SearchResult:
+        return self._retriever.search(
+            question,
+            collection=collection,
+            top_k=options.top_k,
+            options=options.search,
+            filters=options.filters,
+            caller=options.caller,
         )
 
     def _score(self, judged: Judged) -> tuple[Score, ...]:

@@ -5,7 +5,7 @@ This is the only module that reads the environment. Every limit of the service i
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     max_wait_s: float = Field(5, ge=0, le=600, description="Longest wait for a place; then 503.")
     answer_timeout_s: float = Field(
         180, gt=0, le=3600, description="When it has passed, the remaining steps of an answer are not begun; then 504."
+    )
+    known_languages: tuple[Annotated[str, Field(pattern="^[a-z]{2,3}$")], ...] = Field(
+        ("en",),
+        description="What the models know, as ISO 639-1 codes: answers to questions or out of passages in another "
+        "language carry a note. Empty: none is ever noted.",
     )
     num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
 

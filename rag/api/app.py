@@ -13,7 +13,19 @@ from rag.api.edge import BodyLimit, Edge
 from rag.api.gate import Gate
 from rag.api.problems import Problem, add_problem_handlers, problems
 from rag.api.rate_limits import TokenBuckets
-from rag.api.routes import answers, audit_events, collections, datasets, documents, health, keys, search, session
+from rag.api.routes import (
+    answers,
+    audit_events,
+    collections,
+    datasets,
+    documents,
+    evaluations,
+    health,
+    keys,
+    replays,
+    search,
+    session,
+)
 from rag.api.service import ServiceKeeper
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
@@ -66,7 +78,19 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         redoc_url=None,
     )
     app.state.keeper = keeper
-    for resource in (answers, search, documents, collections, datasets, keys, audit_events, session, health):
+    for resource in (
+        answers,
+        replays,
+        search,
+        documents,
+        collections,
+        datasets,
+        evaluations,
+        keys,
+        audit_events,
+        session,
+        health,
+    ):
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)

@@ -38,6 +38,7 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /v1/answers": "reader",
     "GET /v1/answers/{answer_id}": "reader",
     "POST /v1/answers/{answer_id}/feedback": "reader",
+    "POST /v1/answers/{answer_id}/replay": "reader",
     "POST /v1/search": "reader",
     "GET /v1/documents": "reader",
     "GET /v1/documents/{document_id}": "reader",
@@ -48,6 +49,9 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /v1/datasets/{dataset_id}": "reader",
     "GET /v1/datasets/{dataset_id}/diff/{other_id}": "reader",
     "POST /v1/datasets": "administrator",  # it can never be deleted
+    "GET /v1/evaluation-runs": "reviewer",
+    "GET /v1/evaluation-runs/compare": "reviewer",
+    "GET /v1/evaluation-runs/{run_id}": "reviewer",
     "POST /v1/keys": "administrator",
     "GET /v1/keys": "administrator",
     "DELETE /v1/keys/{key_id}": "administrator",
