@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.generators.words import FUNCTION_WORDS, Word, split_words
+from rag.text.words import FUNCTION_WORDS, Word, split_words
 
 _MIN_WORDS = 2
 """Shorter runs are chance, unless the word is a name or a number."""

@@ -8,9 +8,9 @@ from rag.generators.copies import find_copies
 from rag.generators.marks import Claim, split_claims
 from rag.generators.prompt import REFUSAL
 from rag.generators.support import Range, find_support, read_claim, read_source
-from rag.generators.words import FUNCTION_WORDS, split_words
 from rag.records import AnswerSpan, Citation, Hit
 from rag.text.context import context_line
+from rag.text.words import FUNCTION_WORDS, split_words
 
 GROUNDING_VERSION = "1"
 """Raised whenever the same reply over the same passages would be judged otherwise; logged with every answer."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.generators.words import FUNCTION_WORDS, split_words
 from rag.text.sentences import sentence_spans
+from rag.text.words import FUNCTION_WORDS, split_words
 
 _MARK = re.compile(r"\[(\d{1,4}(?:[ ]{0,2}[,;][ ]{0,2}\d{1,4}){0,15})\]", re.ASCII)
 

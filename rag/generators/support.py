@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.generators.words import DEGREE_WORDS, FUNCTION_WORDS, PRONOUNS, Word, is_negation, split_words
 from rag.text.sentences import sentence_spans
+from rag.text.words import DEGREE_WORDS, FUNCTION_WORDS, PRONOUNS, Word, is_negation, split_words
 
 MIN_RECALL = 0.8
 """Share of a claim's content words that the evidence must hold: one in five may be the answer's own."""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*\w*|\w+(?:['\u2019]\w+)*")
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
@@ -70,14 +71,19 @@ def split_words(text: str, start: int = 0, end: int | None = None) -> list[Word]
     """The words of ``text[start:end]``; offsets are those of ``text``."""
     words = []
     for match in _WORD.finditer(text, start, len(text) if end is None else end):
-        exact = _exact(match.group())
-        words.append(Word(match.group(), match.start(), match.end(), exact, _stem(exact)))
+        words.append(Word(match.group(), match.start(), match.end(), *_exact_and_key(match.group())))
     return words
 
 
 def is_negation(word: Word) -> bool:
     """Whether it turns a sentence round."""
     return word.exact in NEGATIONS or word.exact.endswith(("n't", "n\u2019t"))
+
+
+@lru_cache(maxsize=20_000)  # the same words come again and again, and taking one apart is most of the work
+def _exact_and_key(text: str) -> tuple[str, str]:
+    exact = _exact(text)
+    return exact, _stem(exact)
 
 
 def _exact(text: str) -> str:
