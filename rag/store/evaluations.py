@@ -180,6 +180,17 @@ def unfinished_evaluations(session: Session, *, file_sha256: str, collection_id:
     return [_record(row) for row in session.scalars(statement)]
 
 
+def newest_like(session: Session, baseline: EvaluationRecord) -> int | None:
+    """The id of the newest finished evaluation of the same file and collection, begun after ``baseline``."""
+    statement = select(func.max(tables.EvaluationRun.id)).where(
+        tables.EvaluationRun.file_sha256 == baseline.file_sha256,
+        tables.EvaluationRun.collection_id == baseline.collection_id,
+        tables.EvaluationRun.finished_at.is_not(None),
+        tables.EvaluationRun.id > baseline.id,
+    )
+    return session.scalar(statement)
+
+
 def count_results(session: Session, run_id: int) -> int:
     """How many questions of an evaluation have been logged."""
     statement = select(func.count()).where(tables.EvaluationResult.run_id == run_id)
