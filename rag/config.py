@@ -4,7 +4,7 @@ This is the only module that reads the environment. Every limit of the service i
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         le=1,
         description="An answer is withheld below it; empty: the generator's own threshold. With the reader it holds "
         "for the probability that the passages have an answer, with others for the share that they support.",
+    )
+    known_languages: tuple[Annotated[str, Field(pattern="^[a-z]{2,3}$")], ...] = Field(
+        ("en",),
+        description="What the models know, as ISO 639-1 codes: answers to questions or out of passages in another "
+        "language carry a note. Empty: none is ever noted.",
     )
     max_concurrent_answers: int = Field(8, ge=1, description="Requests in work at once; beyond it 503.")
     num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
