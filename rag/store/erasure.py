@@ -108,6 +108,11 @@ def _place_of_erased(document_id: int) -> str:
     return f"erased:{document_id}"
 
 
+def is_erased(source: str, document_id: int) -> bool:
+    """Whether a document with this source has been erased."""
+    return source == _place_of_erased(document_id)
+
+
 def _check_not_erased(source: str, document_id: int) -> None:
-    if source == _place_of_erased(document_id):
+    if is_erased(source, document_id):
         raise NotFound(f"Document {document_id} has been erased.")
