@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 
 from rag.errors import Busy
 from rag.generators.generator import Generation, Generator
+from rag.notes import language_notes
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
 from rag.store.filters import Filters
+from rag.text.language import LanguageDetector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Considered:
     abstained: bool
     hits: tuple[Hit, ...]
     scores: tuple[Score, ...]
+    notes: tuple[str, ...]
     timings_ms: Mapping[str, float]
 
 
@@ -56,12 +59,14 @@ class Answerer:
         retriever: Retriever,
         generator: Generator,
         scorers: Sequence[Scorer],
+        languages: LanguageDetector,
         *,
         abstain_below: float | None,
         max_concurrent: int,
     ) -> None:
         """``abstain_below`` None takes the generator's own threshold; ``max_concurrent`` questions may be in work."""
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
+        self._languages = languages
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
         self._places = threading.BoundedSemaphore(max_concurrent)
         self._generating: AbstractContextManager[object] = (
@@ -79,15 +84,14 @@ class Answerer:
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         with self._place():
-            found = self._retriever.search(
-                question,
-                collection=collection,
-                top_k=options.top_k,
-                options=options.search,
-                filters=options.filters,
-                caller=options.caller,
-            )
+            found = self._search(question, collection=collection, options=options)
             return self.answer_from(question, found, options=options)
+
+    def answer_unlogged(self, question: str, *, collection: str, options: AskOptions) -> NewAnswer:
+        """Answer as ``ask`` does, but log nothing; raises what that raises."""
+        with self._place():
+            found = self._search(question, collection=collection, options=options)
+            return self.to_log(self.consider(question, found, options=options))
 
     def answer_from(self, question: str, found: SearchResult, *, options: AskOptions) -> Answer:
         """Answer a question from hits that are there already."""
@@ -107,18 +111,22 @@ class Answerer:
             citations=generation.citations,
             confidence=generation.confidence,
             answerability=generation.answerability,
+            faithfulness=generation.faithfulness,
             hits=hits,
         )
         scores = self._score(judged)
+        abstained = not generation.answer or (options.abstain and self.would_abstain(generation))
+        notes = language_notes(self._languages, question, () if abstained else generation.citations, hits)
         scored = time.perf_counter()
         return Considered(
             question=question,
             found=found,
             options=options,
             generation=generation,
-            abstained=not generation.answer or (options.abstain and self.would_abstain(generation)),
+            abstained=abstained,
             hits=hits,
             scores=scores,
+            notes=notes,
             timings_ms={
                 **found.timings_ms,
                 "read": (generated - started) * 1000,
@@ -138,6 +146,7 @@ class Answerer:
 
     def check(self) -> None:
         """See whether the generator could answer now; raises GeneratorUnavailable where it could not."""
+        self._languages.load()
         self._generator.check()
 
     def would_abstain(self, generation: Generation) -> bool:
@@ -177,9 +186,20 @@ class Answerer:
             confidence_kind=generation.confidence_kind,
             spans=() if considered.abstained else generation.spans,
             unsupported=() if considered.abstained else generation.unsupported,
+            notes=considered.notes,
             timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
             caller=options.caller,
             evaluation_run_id=options.evaluation_run_id,
+        )
+
+    def _search(self, question: str, *, collection: str, options: AskOptions) -> SearchResult:
+        return self._retriever.search(
+            question,
+            collection=collection,
+            top_k=options.top_k,
+            options=options.search,
+            filters=options.filters,
+            caller=options.caller,
         )
 
     def _score(self, judged: Judged) -> tuple[Score, ...]:

@@ -33,18 +33,20 @@ from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
 from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions
-from rag.reproduction import Reproduction, reproduce
+from rag.replay import Replay, replay
 from rag.retriever import AS_SET, Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
 from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
+from rag.scoring.faithfulness import Faithfulness
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.database import Database
 from rag.store.documents import get_stored
 from rag.store.filters import Filters
 from rag.store.migrate import require_current
 from rag.store.sql_source import SqlSource
+from rag.text.language import LanguageDetector
 from rag.transformer.processor import choose_dtype
 
 DEFAULT_COLLECTION = "default"
@@ -138,7 +140,8 @@ class Rag:
             self.database,
             self.retriever,
             self.generator,
-            [Confidence(), Answerability(), AnswerRelevancy(self.embedders), ContextPrecision()],
+            [Confidence(), Answerability(), Faithfulness(), AnswerRelevancy(self.embedders), ContextPrecision()],
+            LanguageDetector(self.settings.known_languages),
             abstain_below=self.settings.abstain_below,
             max_concurrent=self.settings.max_concurrent_answers,
         )
@@ -311,9 +314,9 @@ class Rag:
             raise InvalidInput(f"{self.generator.name} cannot explain its answers; set generator to reader.")
         return self.generator.explain(answer.question, answer.passages)
 
-    def reproduce(self, answer_id: int, *, caller: Caller = OWNER) -> Reproduction:
-        """Ask a logged question again and compare. See ``rag.reproduction``."""
-        return reproduce(self.database, self.retriever, self.answerer, answer_id, caller=caller)
+    def replay(self, answer_id: int, *, caller: Caller = OWNER) -> Replay:
+        """Ask a logged question again and compare. See ``rag.replay``."""
+        return replay(self.database, self.answerer, answer_id, caller=caller)
 
 
 def open_rag(settings: Settings | None = None) -> Rag:

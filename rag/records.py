@@ -186,7 +186,8 @@ class Answer:
     """One answered question, as logged. ``answer`` is empty when ``abstained``; ``passages`` are what was read.
 
     ``spans`` trace every character of ``answer``, in order; empty where that was not traced. ``unsupported`` are the
-    ranges of ``answer`` that no citation was found to support.
+    ranges of ``answer`` that no citation was found to support. ``notes`` say what the reader of it should know, a
+    sentence each.
     """
 
     id: int
@@ -204,6 +205,7 @@ class Answer:
     confidence_kind: ConfidenceKind = "probability"
     spans: tuple[AnswerSpan, ...] = ()
     unsupported: tuple[tuple[int, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

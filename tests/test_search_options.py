@@ -94,11 +94,11 @@ def test_only_the_first_hits_are_ordered_anew(database_url: str, tmp_path: Path)
         assert _names(turning.search(QUESTION, top_k=1)) == [plain[2]]
 
 
-def test_answers_are_logged_with_how_their_passages_were_found_and_reproduced_so(service: Rag) -> None:
+def test_answers_are_logged_with_how_their_passages_were_found_and_replayed_so(service: Rag) -> None:
     search = SearchOptions(fusion="rrf", keyword_weight=0.25, candidates=7, rerank=True)
     answer = service.ask(QUESTION, search=search)
     assert answer.passages[0].scores.keyword_rank == 1
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert (again.same, again.same_passages, dict(again.changed)) == (True, True, {})
 
 

@@ -159,6 +159,7 @@ class AnswerResponse(RecordResponse):
     unsupported: list[tuple[int, int]] = Field(
         description="Ranges of the answer, start and end, that no citation was found to support."
     )
+    notes: list[str] = Field(description="What to know of this answer, a sentence each: an unknown language, say.")
     passages: list[HitResponse] = Field(description="What was read, most relevant first.")
     scores: dict[str, float] = Field(description="Quality scores, by metric.")
     timings_ms: dict[str, float] = Field(description="Milliseconds, by stage.")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rag.cli import replaying
 from rag.cli.ask import print_answer
 from rag.cli.explaining import print_explanation
 from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
@@ -14,6 +15,7 @@ from rag.cli.state import open_database, settings_of
 from rag.cli.wording import synthetic
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
+app.command("replay")(replaying.replay)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnswerId = Annotated[int, typer.Argument(help="The answer's id.")]
 RATINGS = {"up": 1, "down": -1}
@@ -134,29 +136,6 @@ def explain(
     else:
         console().print(plain(answer.question))
         print_explanation(answer, explanation)
-
-
-@app.command()
-def reproduce(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = False) -> None:
-    """Ask a logged question again as it was asked, and say what is the same and what has changed since."""
-    from rag.assemble import Rag
-
-    with Rag(settings_of(context)) as service:
-        found = service.reproduce(answer_id)
-    if as_json:
-        print_json(asdict(found))
-        return
-    out = console()
-    out.print("the same answer" if found.same else "another answer:", style="bold")
-    if not found.same:
-        out.print(plain("(not in these documents)" if found.abstained else found.answer))
-    out.print(f"confidence {found.confidence:.4f} ({found.confidence_difference:+.4f})")
-    if not found.same_passages:
-        out.print("It was read from other passages.")
-    if found.other_hardware:
-        out.print("It was computed on other hardware or in other numbers, which alone can change an answer.")
-    if found.changed:
-        print_table(["changed", "then", "now"], [[name, *pair] for name, pair in found.changed.items()])
 
 
 @app.command()

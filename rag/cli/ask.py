@@ -95,4 +95,6 @@ def print_answer(answer: Answer) -> None:
             out.print(plain(f"  [{number}] {where}{synthetic(citation.origin, before=' ')}"))
             quoted = quote_in_sentence(citation, answer.passages, styled=out.is_terminal)
             out.print(Text.assemble("      ", quoted))
+    for note in answer.notes:
+        out.print(plain(f"Note: {note}"))
     out.print(Text(f"answer {answer.id} · {answer.timings_ms['total']:.0f} ms · {answer.model}", style="dim"))

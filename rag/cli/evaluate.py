@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.cli import comparing
 from rag.cli.output import Counter, note, print_json, print_table, require_folder_of, write_file
 from rag.cli.state import settings_of
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rag.evaluate.qa import QaEvaluation
 
 app = typer.Typer(help="Measure answers and retrieval on files in SQuAD 1.1 or 2.0 format.", no_args_is_help=True)
+app.command("list")(comparing.list_runs)
+app.command("compare")(comparing.compare)
+app.command("gate")(comparing.gate)
 
 FileArgument = Annotated[Path, typer.Argument(help="A file in SQuAD 1.1 or 2.0 format.")]
 RunArgument = Annotated[
@@ -172,6 +176,26 @@ def abstention(
         print_json(metrics)
     else:
         print_table(["figure", "value"], _rows(metrics))
+
+
+@app.command()
+def scores(
+    context: typer.Context,
+    file: FileArgument,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """How well does each quality score tell right answers from wrong ones?
+
+    Each question is asked over what the search finds, and over passages of which the right one was taken out or
+    emptied of the answer, so that wrong answers are copied exactly. Nothing is logged.
+    """
+    metrics = comparing.ask_for_scores(context, lambda service: _corpus(service, file), limit=limit, seed=seed)
+    if as_json:
+        print_json(metrics)
+    else:
+        comparing.print_scores(metrics)
 
 
 def _run_to_resume(evaluation: "QaEvaluation", file: Path, run_id: int | None) -> int:

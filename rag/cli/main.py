@@ -1,7 +1,7 @@
 """``rag``: the entry point. Errors become one line on standard error; a traceback is shown only with ``--debug``.
 
 Exit status: 0 success, 1 an error, 2 wrong usage, 3 an ingestion or import that finished but refused something,
-130 interrupted.
+4 an evaluation that a gate does not let pass, 130 interrupted.
 """
 
 import io

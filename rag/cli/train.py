@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -133,32 +133,36 @@ def calibrate(
         typer.Option(help="Share of the articles to ask about: 0.05 are those left out of training, 1 is all.", min=0),
     ] = 0.05,
     questions: Annotated[int, typer.Option(help="Ask at most so many questions.", min=1)] = 1_500,
+    faithfulness_only: Annotated[
+        bool, typer.Option("--faithfulness-only", help="Fit only the faithfulness of answers; the rest stays.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a reader's confidence and threshold anew, to questions like those it will be asked. Its weights stay."""
     from rag.errors import InvalidInput
     from rag.index.embedder import CARRIED_MODEL, model_folder
-    from rag.training.reader_calibration import recalibrate_reader
+    from rag.training.reader_calibration import recalibrate_reader, refit_faithfulness
 
     if not 0 < share <= 1:
         raise InvalidInput(f"--share must be above 0 and at most 1, not {share}.")
+    found = ""
     with Counter("questions") as counter:
-        config, fitted = recalibrate_reader(
-            weights,
-            data,
-            encoder_folder=model_folder(CARRIED_MODEL),
-            embed=_embedder(settings_of(context)).embed,
-            share=share,
-            num_questions=questions,
-            on_question=lambda done, total: counter.show(done, total=total),
-        )
+        asking: dict[str, Any] = {
+            "encoder_folder": model_folder(CARRIED_MODEL),
+            "embed": _embedder(settings_of(context)).embed,
+            "share": share,
+            "num_questions": questions,
+            "on_question": lambda done, total: counter.show(done, total=total),
+        }
+        if faithfulness_only:
+            config = refit_faithfulness(weights, data, **asking)
+        else:
+            config, fitted = recalibrate_reader(weights, data, **asking)
+            found = f"; on these questions exact match {fitted.mean_exact_match:.3f}, F1 {fitted.mean_f1:.3f}"
     if as_json:
         print_json(asdict(config))
     else:
-        console().print(
-            f"{weights / 'config.json'} rewritten: threshold {config.abstain_below}; on these questions exact match "
-            f"{fitted.mean_exact_match:.3f}, F1 {fitted.mean_f1:.3f}"
-        )
+        console().print(f"{weights / 'config.json'} rewritten: threshold {config.abstain_below}{found}")
 
 
 def _show_saved(output: Path, saved: "ReaderConfig", *, as_json: bool) -> None:

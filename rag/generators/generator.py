@@ -15,6 +15,7 @@ class Generation:
     citations: what the answer rests on, in the order of the answer.
     confidence: 0 to 1; ``confidence_kind`` says of what.
     answerability: the probability that the passages hold an answer, 0 to 1; None where nothing judged that.
+    faithfulness: how far what the answer says is supported by what it cites, 0 to 1; None where nothing judged that.
     relevance: for each passage, the probability that it holds an answer, 0 to 1; None where nothing judged that, and
         then the passages stay in the order of the search.
     spans: where each character of the answer comes from, in order; empty where that was not traced.
@@ -28,6 +29,7 @@ class Generation:
     citations: tuple[Citation, ...]
     confidence: float
     answerability: float | None = None
+    faithfulness: float | None = None
     relevance: tuple[float, ...] | None = None
     confidence_kind: ConfidenceKind = "probability"
     spans: tuple[AnswerSpan, ...] = ()

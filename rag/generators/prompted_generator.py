@@ -68,6 +68,7 @@ class PromptedGenerator:
             answer=grounded.answer,
             citations=grounded.citations,
             confidence=grounded.support,
+            faithfulness=grounded.support if grounded.answer else None,
             confidence_kind="support",
             spans=grounded.spans,
             unsupported=grounded.unsupported,

@@ -71,6 +71,7 @@ class ReaderGenerator:
             citations=citations,
             confidence=reading.confidence,
             answerability=reading.answerability,
+            faithfulness=reading.faithfulness,
             relevance=reading.relevance,
             spans=fill_spans(copied, len(reading.answer)),
         )

@@ -32,8 +32,9 @@ class ReaderConfig:
 
     ``scoring`` weighs the parts of a span's score. ``answerable``, ``right`` and ``relevance`` are the logistic
     regressions of ``rag.reader.confidence``: there is an answer; the answer is right if there is one; a passage holds
-    one. All were fitted on articles kept out of training. Below an answerability of ``abstain_below`` an answer is to
-    be withheld.
+    one. ``faithful`` is that of ``rag.reader.evidence``: the cited passage alone supports the answer; empty where it
+    was not fitted. All were fitted on articles kept out of training. Below an answerability of ``abstain_below`` an
+    answer is to be withheld.
     """
 
     format: int = FORMAT
@@ -47,6 +48,7 @@ class ReaderConfig:
     answerable: Mapping[str, float] = field(default_factory=dict)
     right: Mapping[str, float] = field(default_factory=dict)
     relevance: Mapping[str, float] = field(default_factory=lambda: {"relevance": 1.0})
+    faithful: Mapping[str, float] = field(default_factory=dict)
     abstain_below: float = 0.0
     training: Mapping[str, Any] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from rag.reader.checkpoint import ReaderConfig, load_reader
 from rag.reader.choosing import ScoringWeights, choose
-from rag.reader.confidence import probabilities_of, relevance_of
+from rag.reader.confidence import probabilities_of, probability_of, relevance_of
 from rag.reader.decode import (
     ReadPairs,
     Span,
@@ -24,6 +24,7 @@ from rag.reader.decode import (
     runs,
     write_answer,
 )
+from rag.reader.evidence import evidence_of
 from rag.reader.explanation import ReaderExplanation, tokens_of
 from rag.reader.explanation import explain as explain_tokens
 from rag.reader.input_format import ReaderTokenizer
@@ -65,6 +66,8 @@ class Reading:
     answerability: calibrated probability that the passages hold an answer, 0 to 1.
     confidence: calibrated probability that this is a right one, 0 to 1 and never above the answerability.
     relevance: for each passage, the probability that it holds an answer, 0 to 1.
+    faithfulness: the probability that the passage an answer was copied from supports it as the answer to the question,
+        whatever other passages say, 0 to 1; None where the reader was not fitted for that, or answers nothing.
     """
 
     answer: str
@@ -73,6 +76,7 @@ class Reading:
     confidence: float
     relevance: tuple[float, ...]
     explanation: ReaderExplanation | None = None
+    faithfulness: float | None = None
 
 
 class Reader:
@@ -113,7 +117,14 @@ class Reader:
     def calibration_sha256(self) -> str:
         """SHA-256 of what was fitted to the weights: they answer otherwise when they are calibrated anew."""
         config = self.config
-        fitted = [config.scoring, config.answerable, config.right, config.relevance, config.abstain_below]
+        fitted = [
+            config.scoring,
+            config.answerable,
+            config.right,
+            config.relevance,
+            config.abstain_below,
+            config.faithful,
+        ]
         return hashlib.sha256(json.dumps(fitted, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -159,9 +170,11 @@ class Reader:
             choice = choose(candidates, self._weights)
             if mode == "decoder":
                 tokens = write_answer(self._model, read.memory, self._tokenizer)
+                copied = _copied_spans(tokens)
             else:
-                span = candidates[0].span if mode == "span" else choice.candidate.span
-                tokens = tokens_of(_grow(span, question, read), read.memory)
+                candidate = candidates[0] if mode == "span" else choice.candidate
+                tokens = tokens_of(_grow(candidate.span, question, read), read.memory)
+                copied = [(candidate.span, candidate.decoder_score)]
             explanation = (
                 explain_tokens(self._model, read.memory, tokens, read.pairs, read.texts, self._tokenizer)
                 if explain and tokens
@@ -176,6 +189,19 @@ class Reader:
             confidence=confidence,
             relevance=relevance,
             explanation=explanation,
+            faithfulness=self._faithfulness(question, [p.context for p in passages], copied, read),
+        )
+
+    def _faithfulness(
+        self, question: str, contexts: Sequence[str], copied: Sequence[tuple[Span, float]], read: ReadPairs
+    ) -> float | None:
+        """That of the part of an answer that is supported least; ``copied`` are its spans with the decoder's scores."""
+        weights = self.config.faithful
+        if not weights or not copied:
+            return None
+        return min(
+            probability_of(evidence_of(question, contexts[span.pair], span, score, read), weights)
+            for span, score in copied
         )
 
     def _trace(self, tokens: Sequence[WrittenToken], read: ReadPairs) -> tuple[str, list[ReadRange]]:
@@ -193,6 +219,16 @@ class Reader:
             ranges.append(ReadRange(passage=run.pair, start=start, end=end, answer_start=len(answer)))
             answer += read.texts[run.pair][start:end]
         return answer, ranges
+
+
+def _copied_spans(tokens: Sequence[WrittenToken]) -> list[tuple[Span, float]]:
+    """The spans that an answer was copied from, each with the sum of its tokens' log-probabilities."""
+    scores = {token.source: token.score for token in tokens if token.source is not None}
+    return [
+        (span, sum(scores[span.pair, place] for place in range(span.first, span.last + 1)))
+        for span in runs(tokens)
+        if isinstance(span, Span)
+    ]
 
 
 def _grow(span: Span, question: str, read: ReadPairs) -> Span:

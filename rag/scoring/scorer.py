@@ -22,6 +22,7 @@ class Judged:
     citations: tuple[Citation, ...]
     confidence: float
     answerability: float | None
+    faithfulness: float | None
     hits: tuple[Hit, ...]
 
 

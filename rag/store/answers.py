@@ -72,6 +72,7 @@ class NewAnswer:
     confidence_kind: ConfidenceKind = "probability"
     spans: Sequence[AnswerSpan] = ()
     unsupported: Sequence[tuple[int, int]] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +264,7 @@ def _trace_values(new: NewAnswer) -> dict[str, Any]:
         "confidence_kind": new.confidence_kind,
         "spans": [[s.answer_start, s.answer_end, s.citation, s.start, s.end] for s in new.spans],
         "unsupported": [list(characters) for characters in new.unsupported],
+        "notes": list(new.notes),
     }
 
 
@@ -275,6 +277,7 @@ def _trace(values: Mapping[str, Any]) -> dict[str, Any]:
             for answer_start, answer_end, citation, start, end in values.get("spans", ())
         ),
         "unsupported": tuple((start, end) for start, end in values.get("unsupported", ())),
+        "notes": tuple(values.get("notes", ())),
     }
 
 

@@ -18,6 +18,7 @@ from rag.reader.confidence import (
     features_of,
     probability_of,
 )
+from rag.reader.evidence import EVIDENCE_FEATURES
 from rag.text.normalize_answer import word_f1
 from rag.training.calibration_cases import Case
 
@@ -29,6 +30,8 @@ of them, so that there is something to fit; probabilities are shifted to this sh
 COST_OF_INVENTING = 7.0
 """An answer to a question that has none is as bad as so many right answers withheld."""
 REGULARISATION = 1e-3
+EVIDENCE_REGULARISATION = 1.0
+"""Stronger: what speaks for a span comes in many features that say nearly the same."""
 DECODER = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 RELEVANCE = (0.0, 0.5, 1.0, 1.5)
 SEARCH = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0)
@@ -45,6 +48,7 @@ class Calibration:
     answerable: dict[str, float]
     right: dict[str, float]
     relevance: dict[str, float]
+    faithful: dict[str, float]
     abstain_below: float
     mean_exact_match: float
     mean_f1: float
@@ -53,15 +57,17 @@ class Calibration:
 def calibrate(cases: Sequence[Case]) -> Calibration:
     """Fit weights, then the probabilities of the answers that they choose, then the threshold over answerability.
 
-    The weights must do for what was found and for a passage given alone; the rest is fitted on what was found.
+    The weights must do for what was found and for a passage given alone; the rest is fitted on what was found, and
+    faithfulness on planted passages as well.
 
     Raises:
         InvalidInput: there are no answerable questions among the cases, or only such.
     """
-    if len({case.answerable for case in cases if case.searched}) < 2:
+    usual = [case for case in cases if not case.planted]
+    if len({case.answerable for case in usual if case.searched}) < 2:
         raise InvalidInput("Calibration needs questions with an answer and without one; use a larger file.")
-    weights = fit_weights(cases)
-    searched = [case for case in cases if case.searched]
+    weights = fit_weights(usual)
+    searched = [case for case in usual if case.searched]
     chosen = [_Chosen(case, weights) for case in searched]
     answerable = [one for one in chosen if one.case.answerable]
     fitted = fit_answerable(chosen)
@@ -70,6 +76,7 @@ def calibrate(cases: Sequence[Case]) -> Calibration:
         answerable=fitted,
         right=fit_chosen(RIGHT_FEATURES, answerable, [one.f1 >= RIGHT_F1 for one in answerable]),
         relevance=fit_relevance(searched),
+        faithful=fit_faithful(cases, weights),
         abstain_below=fit_threshold(chosen, fitted),
         mean_exact_match=_mean(one.exact_match for one in answerable),
         mean_f1=_mean(one.f1 for one in answerable),
@@ -84,6 +91,12 @@ class _Chosen:
         self.choice: Choice = choose(case.candidates, weights)
         place = next(i for i, one in enumerate(case.candidates) if one is self.choice.candidate)
         self.exact_match, self.f1 = case.exact_match[place], case.f1[place]
+        self.evidence = case.evidence[place] if case.evidence else None
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it answers a question that can be answered, over passages as they were found."""
+        return self.case.answerable and not self.case.planted
 
 
 def fit_weights(cases: Sequence[Case]) -> ScoringWeights:
@@ -148,13 +161,40 @@ def fit_chosen(names: Sequence[str], chosen: Sequence[_Chosen], right: Sequence[
     return fit_logistic(names, [[row[name] for name in names] for row in features], right)
 
 
+def fit_faithful(cases: Sequence[Case], weights: ScoringWeights) -> dict[str, float]:
+    """Whether the passage of the span chosen supports it, over found and planted passages; empty without evidence.
+
+    An answer that is right is supported: that of a planted passage hardly ever is. The bias is corrected for the share
+    of right answers that is to be expected of what people ask, as in ``fit_answerable``.
+    """
+    chosen = [one for one in (_Chosen(case, weights) for case in cases if case.searched) if one.evidence is not None]
+    right = [one.f1 >= RIGHT_F1 for one in chosen]
+    usual = [is_right for one, is_right in zip(chosen, right, strict=True) if one.is_usual]
+    if not usual:
+        return {}
+    rows = [[(one.evidence or {})[name] for name in EVIDENCE_FEATURES] for one in chosen]
+    fitted = fit_logistic(EVIDENCE_FEATURES, rows, right, regularisation=EVIDENCE_REGULARISATION)
+    if len(set(right)) < 2:
+        return fitted
+    expected = (1 - ASSUMED_UNANSWERABLE) * (sum(usual) + 1) / (len(usual) + 2)
+    share = sum(right) / len(right)
+    shift = math.log(expected / (1 - expected)) - math.log(share / (1 - share))
+    return {**fitted, "bias": round(fitted["bias"] + shift, 6)}
+
+
 def fit_relevance(cases: Sequence[Case]) -> dict[str, float]:
     """A logistic regression from what is known of a passage to whether it holds the answer."""
     rows = [row for case in cases for row in zip(case.relevance, case.search_scores, strict=True)]
     return fit_logistic(RELEVANCE_FEATURES, rows, [right for case in cases for right in case.right])
 
 
-def fit_logistic(names: Sequence[str], rows: Sequence[Sequence[float]], right: Sequence[bool]) -> dict[str, float]:
+def fit_logistic(
+    names: Sequence[str],
+    rows: Sequence[Sequence[float]],
+    right: Sequence[bool],
+    *,
+    regularisation: float = REGULARISATION,
+) -> dict[str, float]:
     """Weights by name, and a bias, for features as they are; fitted on standardised ones."""
     x: NDArray[np.float64] = np.array(rows, dtype=np.float64)
     y = np.array(right)
@@ -163,7 +203,7 @@ def fit_logistic(names: Sequence[str], rows: Sequence[Sequence[float]], right: S
         share = (y.sum() + 1) / (len(y) + 2)
         return {"bias": round(float(np.log(share / (1 - share))), 6), **dict.fromkeys(names, 0.0)}
     mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
-    fitted = LogisticRegression(C=1 / REGULARISATION).fit((x - mean) / deviation, y)
+    fitted = LogisticRegression(C=1 / regularisation).fit((x - mean) / deviation, y)
     slopes = fitted.coef_[0] / deviation
     weights = {name: round(float(slope), 6) for name, slope in zip(names, slopes, strict=True)}
     return {"bias": round(float(fitted.intercept_[0] - slopes @ mean), 6), **weights}

@@ -2,27 +2,33 @@
 
 Four kinds are mixed: questions over what the search finds for them, the same over their own passage alone, the same
 over passages of other articles only (off topic), and questions changed so that no passage answers them (near misses).
+Faithfulness is fitted to the same and to planted wrong passages: the question's own paragraph taken out of what is
+searched, or its passage swapped for one without the sentences that hold the answer.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from rag.reader.decode import Candidate, find_candidates, read_pairs, text_of
+from rag.reader.evidence import evidence_of
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
+from rag.text.context import context_line
 from rag.text.normalize_answer import exact_match, f1
 from rag.training.examples import ReaderExamples
 from rag.training.passage_search import Embed, PassageSearch
-from rag.training.unanswerable import change_question
+from rag.training.unanswerable import change_question, without_answer
 
 NUM_PASSAGES = 8
 """As many as an answer reads by default: how sharp the scores are depends on it."""
 OFF_TOPIC_SHARE = 0.5
 NEAR_MISS_SHARE = 0.2
 """Of the questions, so many are asked a second time in this way."""
+_MOST_OF_PARAGRAPH = 8
+"""Passages of one paragraph that may have to be passed over."""
 OnQuestion = Callable[[int, int], None]
 """Told how many of how many questions have been asked."""
 
@@ -31,7 +37,8 @@ OnQuestion = Callable[[int, int], None]
 class Asked:
     """A question to ask: ``question`` counts in the examples, ``text`` are its words, ``passages`` (place, score).
 
-    ``searched`` is false where the right passage was given instead of found.
+    ``searched`` is false where the right passage was given instead of found, ``planted`` true where it was taken away.
+    ``swapped`` holds the words that stand in for those of a passage, by its place.
     """
 
     question: int
@@ -39,6 +46,8 @@ class Asked:
     passages: Sequence[tuple[int, float]]
     answerable: bool
     searched: bool = True
+    planted: bool = False
+    swapped: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,7 @@ class Case:
     """What the reader says to one question.
 
     exact_match, f1: of each candidate; 0 where the question cannot be answered.
+    evidence: of each candidate, see ``rag.reader.evidence``.
     relevance, search_scores, right: for each passage the relevance head's logit, the search's score, and whether it
         is of the paragraph that the question was written for.
     """
@@ -58,6 +68,8 @@ class Case:
     right: Sequence[bool]
     answerable: bool
     searched: bool
+    evidence: Sequence[Mapping[str, float]] = ()
+    planted: bool = False
 
 
 def read_cases(
@@ -70,15 +82,18 @@ def read_cases(
     seed: int,
     dtype: torch.dtype,
     on_question: OnQuestion = lambda _done, _total: None,
+    with_gold: bool = True,
 ) -> list[Case]:
-    """Ask ``limit`` questions drawn with ``seed``, some of them twice; those without any passage are left out.
+    """Ask ``limit`` questions drawn with ``seed``, most of them several times; those without any passage are left out.
 
-    ``on_question`` is told after each how many of all have been asked.
+    ``on_question`` is told after each how many of all have been asked. ``with_gold``: also over their own passage
+    alone.
     """
     rng = random.Random(seed)
     questions = rng.sample(range(len(examples.questions)), min(limit, len(examples.questions)))
     search = PassageSearch(examples, embed)
-    asked = [one for one in _ask(examples, search, questions, rng) if one.passages]
+    asked = [*_ask(examples, search, questions, rng), *_plant(examples, search, questions)]
+    asked = [one for one in asked if one.passages and (one.searched or with_gold)]
     autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
     cases = []
     with torch.inference_mode(), autocast:
@@ -108,14 +123,34 @@ def _ask(
                 yield Asked(number, changed, nearest, answerable=False)
 
 
+def _plant(examples: ReaderExamples, search: PassageSearch, questions: Sequence[int]) -> Iterator[Asked]:
+    """Every question once more over wrong passages: by turns without its own paragraph, and with that emptied of the
+    answer. An answer is right here only where another passage happens to hold the same one."""
+    found = search.search([examples.questions[q].question for q in questions], limit=NUM_PASSAGES + _MOST_OF_PARAGRAPH)
+    for turn, (number, passages) in enumerate(zip(questions, found, strict=True)):
+        question = examples.questions[number]
+        own = examples.passages[question.passage]
+        emptied = without_answer(own.text, own.text[question.answer_start : question.answer_end]) if turn % 2 else None
+        others = [(p, score) for p, score in passages if examples.passages[p].paragraph != own.paragraph]
+        if emptied is None:
+            shown = others[:NUM_PASSAGES]
+        else:
+            best = max((score for p, score in passages if p == question.passage), default=passages[0][1])
+            shown = [(question.passage, best), *others[: NUM_PASSAGES - 1]]
+        swapped = {} if emptied is None else {question.passage: emptied}
+        yield Asked(number, question.question, shown, answerable=True, planted=True, swapped=swapped)
+
+
 def _read(model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExamples, asked: Asked) -> Case:
     question = examples.questions[asked.question]
     places, scores = [place for place, _ in asked.passages], [score for _, score in asked.passages]
-    pairs = [examples.pair(asked.question, place, asked=asked.text) for place in places]
-    read = read_pairs(model, tokenizer, pairs, [examples.passages[place].text for place in places], scores)
+    pairs = [examples.pair(asked.question, p, asked=asked.text, text=asked.swapped.get(p)) for p in places]
+    shown = [asked.swapped.get(place, examples.passages[place].text) for place in places]
+    read = read_pairs(model, tokenizer, pairs, shown, scores)
     candidates = find_candidates(model, read, tokenizer)
     texts = [text_of(candidate.span, read) for candidate in candidates]
     paragraph = examples.passages[question.passage].paragraph
+    contexts = [context_line(examples.passages[place].title, ()) for place in places]
     return Case(
         candidates=candidates,
         exact_match=[exact_match(text, question.answers) if asked.answerable else 0.0 for text in texts],
@@ -125,4 +160,8 @@ def _read(model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExampl
         right=[asked.answerable and examples.passages[place].paragraph == paragraph for place in places],
         answerable=asked.answerable,
         searched=asked.searched,
+        evidence=[
+            evidence_of(asked.text, contexts[one.span.pair], one.span, one.decoder_score, read) for one in candidates
+        ],
+        planted=asked.planted,
     )

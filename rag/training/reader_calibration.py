@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rag.errors import InvalidInput
 from rag.reader.checkpoint import ReaderConfig, load_reader, save_config
+from rag.reader.choosing import ScoringWeights
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
-from rag.training.calibration import Calibration, calibrate
+from rag.training.calibration import Calibration, calibrate, fit_faithful
 from rag.training.calibration_cases import OnQuestion, read_cases
 from rag.training.examples import ReaderExamples, split_by_article
 from rag.training.passage_search import Embed
@@ -57,6 +58,7 @@ def with_calibration(config: ReaderConfig, fitted: Calibration) -> ReaderConfig:
         answerable=fitted.answerable,
         right=fitted.right,
         relevance=fitted.relevance,
+        faithful=fitted.faithful,
         abstain_below=fitted.abstain_below,
     )
 
@@ -82,17 +84,10 @@ def recalibrate_reader(
     """
     model, config = load_reader(weights, encoder_folder)
     tokenizer = ReaderTokenizer.load(encoder_folder)
-    _, held = split_by_article(load_squad(data), share=share, seed=HELD_SEED)
-    num_answerable = sum(bool(question.answers) for question in held.questions)
-    if num_answerable < MIN_QUESTIONS:
-        raise InvalidInput(
-            f"{num_answerable} answerable questions are too few to calibrate on; {MIN_QUESTIONS} are needed, with a "
-            "larger share of the articles perhaps."
-        )
     fitted = fit_reader(
         model,
         tokenizer,
-        held,
+        _held_articles(data, share),
         embed,
         passage_tokens=config.passage_tokens,
         num_questions=num_questions,
@@ -101,3 +96,46 @@ def recalibrate_reader(
     config = with_calibration(config, fitted)
     save_config(weights, config)
     return config, fitted
+
+
+def refit_faithfulness(
+    weights: Path,
+    data: Path,
+    *,
+    encoder_folder: Path,
+    embed: Embed,
+    share: float,
+    num_questions: int,
+    on_question: OnQuestion,
+) -> ReaderConfig:
+    """Fit only what faithfulness is computed with and rewrite ``config.json``: no answer and no other score changes.
+
+    Arguments and errors are those of ``recalibrate_reader``.
+    """
+    model, config = load_reader(weights, encoder_folder)
+    tokenizer = ReaderTokenizer.load(encoder_folder)
+    cases = read_cases(
+        model.eval(),
+        tokenizer,
+        ReaderExamples(_held_articles(data, share), tokenizer, max_tokens=config.passage_tokens),
+        embed,
+        limit=num_questions,
+        seed=HELD_SEED,
+        dtype=choose_dtype("auto"),
+        on_question=on_question,
+        with_gold=False,
+    )
+    config = replace(config, faithful=fit_faithful(cases, ScoringWeights(**config.scoring)))
+    save_config(weights, config)
+    return config
+
+
+def _held_articles(data: Path, share: float) -> SquadFile:
+    _, held = split_by_article(load_squad(data), share=share, seed=HELD_SEED)
+    num_answerable = sum(bool(question.answers) for question in held.questions)
+    if num_answerable < MIN_QUESTIONS:
+        raise InvalidInput(
+            f"{num_answerable} answerable questions are too few to calibrate on; {MIN_QUESTIONS} are needed, with a "
+            "larger share of the articles perhaps."
+        )
+    return held

@@ -168,14 +168,14 @@ def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: Tes
 
 
 @pytest.mark.usefixtures("owner")
-def test_logged_answer_is_not_explained_or_reproduced_for_others(service: Rag) -> None:
+def test_logged_answer_is_not_explained_or_replayed_for_others(service: Rag) -> None:
     answer = service.ask(QUESTION, caller=HR_PERSON)
-    assert service.reproduce(answer.id, caller=HR_PERSON).same
+    assert service.replay(answer.id, caller=HR_PERSON).same
     with pytest.raises(NotFound):
-        service.reproduce(answer.id, caller=NOBODY)
+        service.replay(answer.id, caller=NOBODY)
     mine = service.ask(QUESTION, caller=NOBODY)
     # Asked again by somebody who sees more, it is still searched with the eyes of who asked.
-    assert service.reproduce(mine.id).same_passages
+    assert service.replay(mine.id).same_passages
 
 
 def test_copy_of_a_hidden_document_is_found_by_who_may_see_the_copy(owner: TestClient, nobody: TestClient) -> None:

@@ -59,7 +59,7 @@ def test_examples_are_valid(body: type[Request | Response]) -> None:
 def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     promised = {"id", "question", "collection", "answer", "abstained", "confidence", "citations", "passages", "scores"}
-    promised |= {"timings_ms", "model", "created_at", "confidence_kind", "spans", "unsupported"}
+    promised |= {"timings_ms", "model", "created_at", "confidence_kind", "spans", "unsupported", "notes"}
     assert promised == set(schemas["AnswerResponse"]["properties"])
     assert {"id", "text", "origin", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
     assert "origin" in schemas["CitationResponse"]["required"]

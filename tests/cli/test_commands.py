@@ -16,6 +16,7 @@ from rag.api.collection_schemas import CollectionListResponse
 from rag.api.schemas import DocumentListResponse
 from rag.cli.main import app, main
 from rag.errors import RagError
+from rag.reader.evidence import EVIDENCE_FEATURES
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
 
@@ -451,9 +452,14 @@ def test_train_reader_saves_weights_that_answer(rag: Command, tmp_path: Path) ->
     assert mean["training"]["average_of"] == [config["weights_sha256"]] * 2
     rewritten = rag("train", "calibrate", "--data", str(path), "--weights", str(output), "--share", "1")
     assert "config.json rewritten: threshold" in rewritten.replace("\n", "")
+    before = json.loads((output / "config.json").read_text())
+    arguments = ["train", "calibrate", "--data", str(path), "--weights", str(output), "--share", "1"]
+    after = rag.json(*arguments, "--faithfulness-only", "--questions", "20")
+    assert {name for name in after if after[name] != before[name]} <= {"faithful"}
+    assert set(after["faithful"]) == {"bias", *EVIDENCE_FEATURES}
 
 
-def test_answer_is_explained_reproduced_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:
+def test_answer_is_explained_replayed_and_painted(rag: Command, folder: Path, tmp_path: Path) -> None:
     rag("db", "upgrade")
     rag("ingest", str(folder), status=3)
     shown = rag("ask", "Who keeps the support rota?", "--explain", "--heat-map", str(tmp_path / "map.html"))
@@ -465,8 +471,8 @@ def test_answer_is_explained_reproduced_and_painted(rag: Command, folder: Path, 
     assert [tokens[0]["start"], tokens[-1]["end"]] == [answer["citations"][0]["start"], answer["citations"][0]["end"]]
     explained = rag.json("answers", "explain", str(answer["id"]))
     assert explained["tokens"] == tokens
-    assert "the same answer" in rag("answers", "reproduce", str(answer["id"]))
-    assert rag.json("answers", "reproduce", str(answer["id"]))["changed"] == {}
+    assert "the same answer" in rag("answers", "replay", str(answer["id"]))
+    assert rag.json("answers", "replay", str(answer["id"]))["changed"] == {}
 
 
 def test_heat_map_into_a_folder_that_is_not_there_is_refused_before_asking(rag: Command, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def judged(embedder: Embedder) -> Judged:
         citations=(_citation("Amara Diallo"),),
         confidence=0.7,
         answerability=0.8,
+        faithfulness=0.6,
         hits=(_hit(1, relevance=0.9, fused=0.5),),
     )
 

@@ -9,10 +9,12 @@ from rag.errors import InvalidInput
 from rag.reader.choosing import ScoringWeights, choose
 from rag.reader.confidence import probabilities_of, relevance_of
 from rag.reader.decode import Candidate, Span
+from rag.reader.evidence import EVIDENCE_FEATURES
 from rag.training.calibration import (
     ASSUMED_UNANSWERABLE,
     _CandidateTable,
     calibrate,
+    fit_faithful,
     fit_logistic,
     fit_relevance,
     fit_weights,
@@ -178,3 +180,32 @@ def test_answers_of_one_kind_leave_a_share_near_it() -> None:
     fitted = fit_logistic(("x",), [[1.0], [2.0], [3.0]], [True, True, True])
     assert fitted["x"] == 0.0
     assert 1 / (1 + math.exp(-fitted["bias"])) == pytest.approx(4 / 5)
+
+
+def _evidenced(name: str, value: float, f1: float, *, planted: bool = False) -> Case:
+    evidence = dict.fromkeys(EVIDENCE_FEATURES, 0.0) | {name: value}
+    return replace(_case([_candidate()], [f1]), evidence=[evidence], planted=planted)
+
+
+def test_faithfulness_follows_what_tells_planted_answers_from_right_ones() -> None:
+    rng = random.Random(0)
+    cases = [_evidenced("near", rng.gauss(1, 1), 1.0) for _ in range(400)]
+    cases += [_evidenced("near", rng.gauss(-1, 1), 0.0, planted=True) for _ in range(400)]
+    fitted = fit_faithful(cases, ScoringWeights())
+    assert set(fitted) == {"bias", *EVIDENCE_FEATURES}
+    assert fitted["near"] > 1
+    assert fitted["margin"] == 0.0
+    # Of what people ask nearly all is right here: the bias says so, though half of the cases are not.
+    neutral = fitted["bias"]
+    assert _sigmoid(neutral) == pytest.approx(0.9, abs=0.03)
+
+
+def test_cases_without_evidence_leave_faithfulness_unfitted() -> None:
+    assert fit_faithful([_case([_candidate()], [1.0])], ScoringWeights()) == {}
+    assert calibrate(_cases(random.Random(0))).faithful == {}
+
+
+def test_planted_passages_say_nothing_of_the_other_probabilities() -> None:
+    cases = _cases(random.Random(0))
+    planted = [replace(_case([_candidate(margin=4.0)], [0.0]), planted=True)] * 500
+    assert replace(calibrate(cases), faithful={}) == replace(calibrate(cases + planted), faithful={})

@@ -173,6 +173,8 @@ function show(answer) {
   else byId("answer").replaceChildren(...marked(answer.answer, answer.unsupported, "u"));
   showBar(answer.confidence);
   byId("confidence-words").textContent = confidenceWords(answer);
+  byId("notes").replaceChildren(...answer.notes.map((note) => make("li", { text: note })));
+  byId("notes").hidden = !answer.notes.length;
   showEvidence(answer);
   byId("footnote").textContent =
     `Answer ${answer.id} · ${Math.round(answer.timings_ms.total)} ms · ${answer.model} · logged`;
@@ -180,7 +182,11 @@ function show(answer) {
   byId("feedback-status").textContent = "";
   byId("result").hidden = false;
   // The result was hidden until now, and screen readers do not announce what is only being revealed.
-  byId("announcement").textContent = `${byId("answer").textContent} ${byId("confidence-words").textContent}`;
+  byId("announcement").textContent = [
+    byId("answer").textContent,
+    byId("confidence-words").textContent,
+    ...answer.notes,
+  ].join(" ");
 }
 
 // Asking.

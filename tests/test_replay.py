@@ -13,6 +13,8 @@ from rag.config import Settings
 from rag.errors import NotFound
 from rag.ingest.labels import Labels
 from rag.records import Document, Section
+from rag.replay import Replay, _word_changes
+from rag.store.answer_review import list_answers
 
 TOWNS = [
     "Lund",
@@ -130,24 +132,87 @@ def test_500_questions_get_the_same_answers_alone_and_mixed(service: Rag) -> Non
     assert len({answer for answer, *_ in alone.values()}) > 50
 
 
-def test_answer_is_reproduced_with_nothing_changed(service: Rag) -> None:
+def test_answer_is_replayed_with_nothing_changed(service: Rag) -> None:
     answer = service.ask("Who opened the mill of Lund?", top_k=3)
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert again.same
     assert again.same_passages
-    assert again.confidence_difference == 0
+    assert again.confidence == again.confidence_then
     assert again.changed == {}
+    assert again.reasons == ()
+    assert {change.change for change in again.word_changes} == {"kept"}
 
 
 def test_other_settings_and_a_new_document_are_named(service: Rag, tmp_path: Path) -> None:
     answer = service.ask("Who opened the mill of Oslo?", top_k=3, abstain=False)
     (tmp_path / "oslo.txt").write_text("The mill of Oslo was opened by Sigrid in 1911.")
     service.ingest(tmp_path / "oslo.txt")
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert not again.same
     assert again.answer == "Sigrid"
     assert not again.same_passages
     assert set(again.changed) == {"index_change_id"}
+    assert again.word_changes[-1].change == "added"
+    assert [hit.title for hit in again.passages_entered] == ["oslo"]
+    (left,) = again.passages_left
+    assert left.source_state == "unchanged"
+    assert again.reasons == (f"The collection has changed since: {_index_words(again)}",)
+
+
+def _index_words(again: Replay) -> str:
+    then, now = again.changed["index_change_id"]
+    return f"the index stood at change {then}, and stands at {now} now."
+
+
+def test_erased_and_changed_sources_are_named(service: Rag, tmp_path: Path) -> None:
+    oslo, bergen = tmp_path / "oslo.txt", tmp_path / "bergen.txt"
+    oslo.write_text("The castle of Oslo was opened by Sigrid in 1911.")
+    bergen.write_text("The castle of Bergen was opened by Harald in 1922.")
+    service.ingest(oslo, bergen)
+    answer = service.ask("Who opened the castle of Oslo?", top_k=2, abstain=False)
+    assert answer.answer == "Sigrid"
+    by_title = {hit.title: hit.document_id for hit in answer.passages}
+    bergen.write_text("The castle of Bergen was never opened.")
+    service.ingest(bergen)
+    service.erase_document(by_title["oslo"], reason="asked for")
+    again = service.replay(answer.id)
+    assert not again.same
+    assert {lost.hit.document_id: lost.source_state for lost in again.passages_left} == {
+        by_title["oslo"]: "erased",
+        by_title["bergen"]: "changed",
+    }
+    erased = f"Document {by_title['oslo']}, which was read then, has been erased."
+    assert erased in again.reasons
+    assert any("(bergen), which was read then, has another version now." in reason for reason in again.reasons)
+
+
+def test_other_threshold_is_named_with_both_values(service: Rag, sqlite_url: str, tmp_path: Path) -> None:
+    answer = service.ask("Who opened the mill of Lund?", top_k=3)
+    strict = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", abstain_below=1.0)
+    with Rag(strict) as other:
+        again = other.replay(answer.id)
+    assert (again.same, again.abstained_then, again.abstained) == (False, False, True)
+    assert (again.answer_then, again.answer) == (answer.answer, "")
+    assert [change.change for change in again.word_changes] == ["removed"]
+    assert f"The setting abstain_below was {again.changed['abstain_below'][0]} and is 1.0 now." in again.reasons
+
+
+def test_replay_logs_nothing(service: Rag) -> None:
+    answer = service.ask("Who opened the mill of Lund?", top_k=3)
+    service.replay(answer.id)
+    with service.database.read() as session:
+        assert [row.answer_id for row in list_answers(session)] == [answer.id]
+
+
+def test_words_kept_removed_and_added_are_told_apart() -> None:
+    changes = list(_word_changes("opened by Elsa in 1911", "opened by Karl in 1911 again"))
+    assert [(one.change, one.words) for one in changes] == [
+        ("kept", "opened by"),
+        ("removed", "Elsa"),
+        ("added", "Karl"),
+        ("kept", "in 1911"),
+        ("added", "again"),
+    ]
 
 
 def test_other_hardware_is_reported_as_such(service: Rag) -> None:
@@ -156,14 +221,15 @@ def test_other_hardware_is_reported_as_such(service: Rag) -> None:
         session.execute(
             text("UPDATE answers SET settings = json_set(settings, '$.processor', 'riscv64 generic, torch 2.0.0')")
         )
-    again = service.reproduce(answer.id)
+    again = service.replay(answer.id)
     assert again.other_hardware
     assert again.changed["processor"][0] == "riscv64 generic, torch 2.0.0"
+    assert any(reason.startswith("The machine computes otherwise: processor was riscv64") for reason in again.reasons)
 
 
-def test_unknown_answer_cannot_be_reproduced(service: Rag) -> None:
+def test_unknown_answer_cannot_be_replayed(service: Rag) -> None:
     with pytest.raises(NotFound):
-        service.reproduce(99)
+        service.replay(99)
 
 
 def test_explanation_names_the_passages_of_the_answer(service: Rag) -> None:
