@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from rag.api.dataset_schemas import DatasetDifferenceResponse, DatasetRequest, DatasetResponse
+from rag.api.key_schemas import ApiKeyRequest
 from rag.api.schemas import FeedbackRequest, Request, Response
 from rag.api.search_schemas import QuestionRequest, SearchRequest
 
@@ -47,6 +48,7 @@ def test_operations_have_ids_and_summaries_of_their_own(document: dict[str, Any]
         DatasetRequest,
         DatasetResponse,
         DatasetDifferenceResponse,
+        ApiKeyRequest,
     ],
 )
 def test_examples_are_valid(body: type[Request | Response]) -> None:
