@@ -2,15 +2,18 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from rag.cancellation import NEVER, Cancellation
+from rag.conversation import standalone_question
 from rag.errors import Busy
 from rag.generators.generator import Generation, Generator
-from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
+from rag.records import OWNER, Answer, Caller, Hit, SearchOptions, Turn
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
+from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
 from rag.store.filters import Filters
@@ -23,6 +26,9 @@ class AskOptions:
     abstain: withhold answers whose abstention score is below the threshold.
     caller: who asks; nothing is read that they may not see.
     evaluation_run_id: the evaluation that asks; its answers stay out of the review views.
+    links: the conversation that the question goes on with, and the answer that it builds on.
+    history: what was said before, where no conversation in the log holds it.
+    cancellation: says when the answer is not wanted any more. Then it is neither given nor logged.
     """
 
     top_k: int
@@ -31,11 +37,17 @@ class AskOptions:
     abstain: bool = True
     caller: Caller = OWNER
     evaluation_run_id: int | None = None
+    links: AnswerLinks = UNLINKED
+    history: tuple[Turn, ...] = ()
+    cancellation: Cancellation = NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Considered:
-    """An answer before it is logged; ``generation.answer`` is there also where it is to be withheld."""
+    """An answer before it is logged; ``generation.answer`` is there also where it is to be withheld.
+
+    ``question`` is as it was asked; ``options.links`` hold the form that was searched and read.
+    """
 
     question: str
     found: SearchResult
@@ -64,29 +76,38 @@ class Answerer:
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
         self._places = threading.BoundedSemaphore(max_concurrent)
-        self._generating: AbstractContextManager[object] = (
-            threading.Lock() if generator.one_at_a_time else nullcontext()
-        )
+        self._generating = threading.Lock() if generator.one_at_a_time else None
 
-    def ask(self, question: str, *, collection: str, options: AskOptions) -> Answer:
-        """Answer a question from a collection.
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str,
+        options: AskOptions,
+        on_found: Callable[[Sequence[Hit]], object] = lambda _: None,
+    ) -> Answer:
+        """Answer a question from a collection; ``on_found`` gets the hits before they are read.
 
         Raises:
             InvalidInput: the question or an option is wrong; see ``Retriever.search``.
-            NotFound: there is no such collection.
+            NotFound: there is no such collection, conversation or answer to build on, or the caller may not know of it.
+            Cancelled: the answer is not wanted any more.
             Busy: ``max_concurrent_answers`` questions are in work already.
             GeneratorUnavailable: the model that writes answers is on a server that does not answer.
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         with self._place():
+            options = self._understood(question, options)
             found = self._retriever.search(
-                question,
+                options.links.standalone_question or question,
                 collection=collection,
                 top_k=options.top_k,
                 options=options.search,
                 filters=options.filters,
                 caller=options.caller,
             )
+            options.cancellation.check()
+            on_found(found.hits)
             return self.answer_from(question, found, options=options)
 
     def answer_from(self, question: str, found: SearchResult, *, options: AskOptions) -> Answer:
@@ -96,12 +117,13 @@ class Answerer:
     def consider(self, question: str, found: SearchResult, *, options: AskOptions) -> Considered:
         """Generate, decide whether to abstain, and score; nothing is logged yet."""
         started = time.perf_counter()
-        with self._generating:
-            generation = self._generator.generate(question, found.hits)
+        read_question = options.links.standalone_question or question
+        with self._generator_free(options.cancellation):
+            generation = self._generator.generate(read_question, found.hits, cancellation=options.cancellation)
         generated = time.perf_counter()
         hits = _by_relevance(found.hits, generation)
         judged = Judged(
-            question=question,
+            question=read_question,
             embedding_model=found.collection.embedding_model,
             question_vector=found.vector,
             citations=generation.citations,
@@ -145,7 +167,8 @@ class Answerer:
         return not generation.answer or generation.abstention_score < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
-        """Log an answer and return it as logged."""
+        """Log an answer and return it as logged; one that is not wanted any more is not logged."""
+        considered.options.cancellation.check()
         with self._database.write() as session:
             return get_answer(session, insert_answer(session, self.to_log(considered))).answer
 
@@ -180,7 +203,29 @@ class Answerer:
             timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
             caller=options.caller,
             evaluation_run_id=options.evaluation_run_id,
+            links=options.links,
         )
+
+    def _understood(self, question: str, options: AskOptions) -> AskOptions:
+        """The options with the form of the question that stands by itself."""
+        standalone = standalone_question(
+            self._database,
+            question,
+            options.links,
+            history=options.history,
+            caller=options.caller,
+            max_chars=self._retriever.max_question_chars,
+        )
+        return replace(options, links=replace(options.links, standalone_question=standalone))
+
+    @contextmanager
+    def _generator_free(self, cancellation: Cancellation) -> Iterator[None]:
+        """Wait for the generator where it takes one question at a time, as long as the answer is wanted."""
+        if self._generating is None:
+            yield
+            return
+        with cancellation.holding(self._generating):
+            yield
 
     def _score(self, judged: Judged) -> tuple[Score, ...]:
         values = [(scorer, scorer.score(judged)) for scorer in self._scorers]

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     top_k: int = Field(8, ge=1)
     max_top_k: int = Field(100, ge=1)
     max_question_chars: int = Field(2_000, ge=1)
+    max_embedding_inputs: int = Field(1_000, ge=1, description="Texts that one request to /v1/embeddings may hold.")
 
     # Answering.
     reader_weights: Path | None = Field(None, description="Folder of reader weights; empty: the shipped ones.")
@@ -115,6 +116,9 @@ class Settings(BaseSettings):
         None,
         description="Labels that those who reach the API hold: they see documents without labels and those with one of "
         "these. Empty list: only documents without labels. Not set: all documents.",
+    )
+    stream_keep_alive_s: float = Field(
+        5, gt=0, le=300, description="A streamed answer sends a comment after so many seconds without an event."
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)

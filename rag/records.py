@@ -21,10 +21,12 @@ ConfidenceKind = Literal["probability", "support"]
 class Caller:
     """Who asks. They see documents without access labels, and those with one of theirs; None: all documents.
 
-    Every search, list, count and look at the log is made for a caller.
+    Every search, list, count and look at the log is made for a caller. ``user_id`` is None where callers are not told
+    apart.
     """
 
     access_labels: frozenset[str] | None = None
+    user_id: str | None = None
 
 
 OWNER = Caller()
@@ -186,7 +188,9 @@ class Answer:
     """One answered question, as logged. ``answer`` is empty when ``abstained``; ``passages`` are what was read.
 
     ``spans`` trace every character of ``answer``, in order; empty where that was not traced. ``unsupported`` are the
-    ranges of ``answer`` that no citation was found to support.
+    ranges of ``answer`` that no citation was found to support. ``standalone_question`` is the form of the question that
+    was searched and read; None where that is the question itself. ``previous_answer_id`` is the answer before it in its
+    conversation, ``based_on_answer_id`` the one that it builds on.
     """
 
     id: int
@@ -204,6 +208,23 @@ class Answer:
     confidence_kind: ConfidenceKind = "probability"
     spans: tuple[AnswerSpan, ...] = ()
     unsupported: tuple[tuple[int, int], ...] = ()
+    standalone_question: str | None = None
+    conversation_id: int | None = None
+    previous_answer_id: int | None = None
+    based_on_answer_id: int | None = None
+
+    @property
+    def searched_question(self) -> str:
+        """The form of the question that was searched and read."""
+        return self.standalone_question or self.question
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question that was asked before, in a form that stands by itself, and its answer; "" where there was none."""
+
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

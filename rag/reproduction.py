@@ -7,6 +7,7 @@ from typing import Any
 from rag.answerer import Answerer, AskOptions
 from rag.records import OWNER, Caller, Citation, SearchOptions
 from rag.retriever import Retriever
+from rag.store.answer_links import AnswerLinks
 from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
 
@@ -51,9 +52,10 @@ def reproduce(
         search=_search_options(then.settings),
         abstain=bool(then.settings.get("abstain", True)),
         caller=then.caller,
+        links=AnswerLinks(standalone_question=asked.standalone_question),
     )
     found = retriever.search(
-        asked.question,
+        asked.searched_question,
         collection=asked.collection,
         top_k=options.top_k,
         options=options.search,

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "records"},
-    {"config"},
+    {"cancellation", "config"},
     {"text", "transformer", "store"},
     {"index", "reader"},
-    {"ingest", "retriever", "generators", "scoring"},
+    {"conversation", "ingest", "retriever", "generators", "scoring"},
     {"answerer", "training"},
     {"evaluate", "reproduction"},
     {"assemble"},

@@ -10,8 +10,9 @@ from fastapi import FastAPI
 
 from rag.api.edge import BodyLimit, Edge
 from rag.api.problems import Problem, add_problem_handlers
-from rag.api.routes import answers, collections, datasets, documents, health, search
+from rag.api.routes import answers, collections, conversations, datasets, documents, health, openai, search
 from rag.api.service import ServiceKeeper
+from rag.api.workers import Workers
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
 from rag.web.pages import add_pages
@@ -62,7 +63,8 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         redoc_url=None,
     )
     app.state.keeper = keeper
-    for resource in (answers, search, documents, collections, datasets, health):
+    app.state.workers = Workers(settings.max_concurrent_answers)
+    for resource in (answers, conversations, search, documents, collections, datasets, openai, health):
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)

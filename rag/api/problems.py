@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from rag.api.schemas import Response
 from rag.errors import (
     Busy,
+    Cancelled,
     GeneratorUnavailable,
     InvalidInput,
     LimitExceeded,
@@ -54,6 +55,7 @@ KINDS: Mapping[type[RagError], Kind] = {
     Busy: Kind(503, "busy", "Too busy"),
     GeneratorUnavailable: Kind(503, "generator-unavailable", "The model does not answer"),
     Unavailable: Kind(503, "unavailable", "Not available now"),
+    Cancelled: Kind(499, "cancelled", "The caller has gone away"),
     ModelError: Kind(500, "model-error", "A model cannot be used"),
     RagError: Kind(500, "internal-error", "Internal error"),
 }
@@ -118,13 +120,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Turn every error that is raised below a route into a problem document."""
-    app.add_exception_handler(RagError, _on_rag_error)
+    app.add_exception_handler(RagError, on_rag_error)
     app.add_exception_handler(BodyTooLarge, _on_body_too_large)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
-async def _on_rag_error(request: Request, error: Exception) -> JSONResponse:
+async def on_rag_error(request: Request, error: Exception) -> JSONResponse:
+    """The problem document of an error."""
     assert isinstance(error, RagError)
     kind = next(KINDS[known] for known in KINDS if isinstance(error, known))
     setting = error.setting if isinstance(error, LimitExceeded) else None
@@ -139,19 +142,24 @@ async def _on_rag_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_body_too_large(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BodyTooLarge)
-    return await _on_rag_error(request, error.error)
+    return await on_rag_error(request, error.error)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    return problem_response(request, INVALID_INPUT, describe_faults(error))
+
+
+def describe_faults(error: RequestValidationError) -> str:
+    """What is wrong with a request, in one sentence."""
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         where = f"{faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
-        return problem_response(request, INVALID_INPUT, f"The request's body is not JSON: {where}.")
+        return f"The request's body is not JSON: {where}."
     told = [_fault(fault) for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
         told.append(f"and {len(faults) - MAX_FAULTS} more")
-    return problem_response(request, INVALID_INPUT, f"The request is not valid: {'; '.join(told)}.")
+    return f"The request is not valid: {'; '.join(told)}."
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:

@@ -12,6 +12,7 @@ from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Answer, AnswerSpan, Caller, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
 from rag.store import tables
 from rag.store.access import answers_open_to, asker_of, put_asker
+from rag.store.answer_links import UNLINKED, AnswerLinks, link_values
 from rag.store.datasets import dataset_held
 from rag.store.document_values import checked_origin
 
@@ -72,6 +73,7 @@ class NewAnswer:
     confidence_kind: ConfidenceKind = "probability"
     spans: Sequence[AnswerSpan] = ()
     unsupported: Sequence[tuple[int, int]] = ()
+    links: AnswerLinks = UNLINKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
         dataset_id=dataset_held(session, new.collection_id, index_change_id=new.index_change_id),
         evaluation_run_id=new.evaluation_run_id,
         created_at=now,
+        **link_values(session, new.links, collection_id=new.collection_id, caller=new.caller, created_at=now),
         **{f"{stage}_ms": new.timings_ms.get(stage) for stage in TIMINGS},
     )
     session.add(row)
@@ -163,6 +166,10 @@ def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> L
             timings_ms=_timings(row),
             model=row.model,
             created_at=row.created_at,
+            standalone_question=row.standalone_question,
+            conversation_id=row.conversation_id,
+            previous_answer_id=row.previous_answer_id,
+            based_on_answer_id=row.based_on_answer_id,
             **_trace(row.settings.get(_TRACE, {})),
         ),
         collection_id=row.collection_id,
