@@ -68,4 +68,5 @@ async def openai_error(request: Request, error: RagError) -> JSONResponse:
 def openai_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI document says of a route's errors."""
     # With 4XX, because FastAPI would otherwise add the status 422, which is never sent here.
-    return {status: {"description": TITLES[status], "model": ErrorResponse} for status in (*statuses, "4XX", 500, 503)}
+    told: tuple[int | str, ...] = (*statuses, "4XX", 500, 503)
+    return {status: {"description": TITLES[status], "model": ErrorResponse} for status in told}

@@ -8,9 +8,9 @@ question rather than put into it, since a search forgives a word too many more e
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rag.records import Turn
+from rag.text.pointing_words import PointingWord, pointing_words
 from rag.text.question_parts import (
     Question,
     Word,
@@ -20,17 +20,10 @@ from rag.text.referents import clause_of, referent
 from rag.text.substitution import substitute
 from rag.text.word_classes import (
     AUXILIARIES,
-    DEICTIC_NOUNS,
     DEMONSTRATIVES,
     GENERIC_VERBS,
-    GROUPS,
-    PERSON_NOUNS,
-    PERSONS,
-    PLACE_NOUNS,
     PREPOSITIONS,
-    PRONOUNS,
     QUESTION_WORDS,
-    TIME_NOUNS,
 )
 
 MAX_TURNS = 6
@@ -38,14 +31,6 @@ MAX_TURNS = 6
 
 _LINK = re.compile(r"^\s*(?:(?:and|but|or|so|also|then|ok|okay|well|now|thanks|great)\b[,;.!]?\s+)+", re.IGNORECASE)
 _ABOUT = re.compile(r"^\s*(?:what|how) about\s+(?P<topic>.+?)\s*[?.!]*\s*$", re.IGNORECASE | re.DOTALL)
-_EXPLETIVE = re.compile(
-    r"\b(?:does|did|do|will|would|can|could|should)(?:n't)? it (?:take|need|require)\b(?=.*\b(?:to|for|until)\b)"
-    r"|\b(?:is|was|be|isn't|wasn't) it (?:\w+ly )?(?:true|possible|allowed|ok|okay|necessary|required|legal|safe|"
-    r"common|permitted|mandatory|important|easy|hard|difficult|worth|time|likely|forbidden|known) (?:to|that|for|if|"
-    r"whether|when|which|who|why)\b"
-    r"|\bwhat time is it\b|\bit (?:rains|snows|freezes|takes)\b|\bit (?:is|was) that\b",
-    re.IGNORECASE,
-)
 _BARE_EVENT = re.compile(
     r"^(?P<word>when|where|why|how|who|what year|which year|in (?:which|what) year|since when|until when|for how long|"
     r"how long|how often|by whom|by who|with whom|for whom|on what day|how much|how many)"
@@ -78,13 +63,12 @@ def _resolve(question: str, turns: Sequence[Turn]) -> str | None:
         return None
     about = _ABOUT.match(core)
     fragment = about["topic"] if about else _fragment(parsed, linked=linked)
-    nouns = _nouns_of(turns)
-    if fragment is not None and not _pronouns(Question(fragment), nouns):
+    if fragment is not None and not pointing_words(Question(fragment), turns):
         return substitute(fragment, turns)
     bare = _BARE_EVENT.match(core)
     if bare and (bare["word"].lower() in ("when", "why") or " it" not in core.lower()):
         return _of_event(bare["word"], turns[-1])
-    replaced = _replace_pronouns(parsed, turns, nouns)
+    replaced = _replace_pronouns(parsed, turns)
     if replaced is not None:
         return replaced
     if _is_elliptical(parsed, linked=linked):
@@ -102,97 +86,9 @@ def _fragment(parsed: Question, *, linked: bool) -> str | None:
     return parsed.text.strip(" ?.!") if linked or opens_with_preposition or is_single else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A pronoun, ``first:last`` of the words with the noun that it stands before: ``that``, ``that year``."""
-
-    first: int
-    last: int
-    noun: str = ""
-
-
-def _nouns_of(turns: Sequence[Turn]) -> frozenset[str]:
-    """What was spoken of, as single nouns, and what can be asked about any answer."""
-    asked = [Question(turn.question) for turn in turns]
-    heads = (phrase.head for question in asked for phrase in question.simple_phrases())
-    return frozenset(heads) | {question.asked_noun for question in asked} | TIME_NOUNS | PLACE_NOUNS | PERSON_NOUNS
-
-
-def _pronouns(parsed: Question, nouns: frozenset[str]) -> list[_Found]:
-    """The words that point out of the question, in order. ``nouns`` are those that were spoken of."""
-    found = []
-    expletive = [match.span() for match in _EXPLETIVE.finditer(parsed.text)]
-    for at, word in enumerate(parsed.words):
-        if any(start <= word.start < end for start, end in expletive):
-            continue
-        if word.lower in PRONOUNS and not _is_bound(parsed, at):
-            found.append(_Found(at, at + 1))
-        elif word.lower in DEMONSTRATIVES and (noun := _demonstrated(parsed, at, nouns)) is not None:
-            found.append(_Found(at, at + 2 if noun else at + 1, noun))
-        elif _is_place_or_one(parsed, at):
-            found.append(_Found(at, at + 1))
-    return found
-
-
-def _is_bound(parsed: Question, at: int) -> bool:
-    """Whether a pronoun can mean something that the question names before it."""
-    word = parsed.words[at]
-    before = [phrase for phrase in parsed.simple_phrases() if phrase.end <= word.start]
-    asks_for_person = parsed.question_word in ("who", "whose", "whom") and at > 1
-    if word.lower in PERSONS:
-        return any(phrase.is_person or (phrase.is_name and not phrase.is_determined) for phrase in before)
-    if word.lower in GROUPS:
-        is_subject = at == parsed.asked[1] + 1  # "who pays them": not who pays
-        nouns = [Question(parsed.asked_noun).words] if parsed.asked_noun else []
-        return any(phrase.is_plural or phrase.is_person for phrase in before) or (
-            word.lower in ("their", "theirs") and not is_subject and bool(asks_for_person or nouns)
-        )
-    return any(not phrase.is_person for phrase in before) or (
-        word.lower == "its" and bool(parsed.asked_noun) and not parsed.is_inverted
-    )
-
-
-def _demonstrated(parsed: Question, at: int, nouns: frozenset[str]) -> str | None:
-    """What ``this`` or ``that`` stands before: a noun, "" if it stands alone; None if it points to nothing."""
-    word, words = parsed.words[at], parsed.words
-    following = words[at + 1] if at + 1 < len(words) else None
-    before = words[at - 1].lower if at else ""
-    if following is not None and following.lower in ("one", "ones"):
-        return following.lower
-    is_pointing = not before or before in AUXILIARIES | PREPOSITIONS or following is None
-    if word.lower == "that" and not is_pointing and following is not None and following.lower not in nouns:
-        return None  # "the rule that applies", "who said that the …"
-    if following is None or not following.is_content:
-        return None if following is not None and following.lower in ("who", "which", "whose") else ""
-    if word.lower in ("this", "these") and following.lower.rstrip("s") in DEICTIC_NOUNS:
-        return None
-    is_alone = before in AUXILIARIES and word.lower in ("that", "this") and not _is_last_noun(parsed, at + 1)
-    return "" if is_alone else following.lower
-
-
-def _is_last_noun(parsed: Question, at: int) -> bool:
-    """``was that bridge built``: a noun with its verb after it; ``is that allowed``: none."""
-    return at + 1 < len(parsed.words) and (
-        parsed.words[at + 1].is_content or parsed.words[at + 1].lower in PREPOSITIONS
-    )
-
-
-def _is_place_or_one(parsed: Question, at: int) -> bool:
-    words, lower = parsed.words, parsed.words[at].lower
-    before = words[at - 1].lower if at else ""
-    after = words[at + 1].lower if at + 1 < len(words) else ""
-    if lower == "there":
-        return not {before, after} & (AUXILIARIES - {"have", "has", "had"}) or (
-            not after and before not in ("is", "are")
-        )
-    if lower in ("one", "ones"):
-        return before in ("which", "other", "first", "second", "third", "last", "next", "new", "old") and after != "of"
-    return lower == "then" and not after and at > 1
-
-
-def _replace_pronouns(parsed: Question, turns: Sequence[Turn], nouns: frozenset[str]) -> str | None:
+def _replace_pronouns(parsed: Question, turns: Sequence[Turn]) -> str | None:
     """The question with everything that points out of it replaced, or explained after it; None if nothing does."""
-    found = _pronouns(parsed, nouns)
+    found = pointing_words(parsed, turns)
     if not found:
         return None
     text, needs_clause = parsed.text, False
@@ -206,7 +102,7 @@ def _replace_pronouns(parsed: Question, turns: Sequence[Turn], nouns: frozenset[
     return _with_clause(text, turns[-1]) if needs_clause else text
 
 
-def _meant(parsed: Question, pronoun: _Found, turns: Sequence[Turn]) -> str | None:
+def _meant(parsed: Question, pronoun: PointingWord, turns: Sequence[Turn]) -> str | None:
     """What stands in a pronoun's place, in the form that fits there; None where that is not known."""
     word = parsed.words[pronoun.first]
     if word.lower in ("one", "ones") or pronoun.noun in ("one", "ones"):
@@ -239,10 +135,12 @@ def _is_elliptical(parsed: Question, *, linked: bool) -> bool:
     content = [word for word in parsed.content if word.lower not in GENERIC_VERBS]
     if not content:
         return True
+    if len(content) > 2:
+        return False
     _, asked_end = parsed.asked
     rest = [word for word in parsed.words[asked_end:] if word.lower not in ("exactly", "then", "there", "ago", "else")]
     if not rest:
-        return True  # only what is asked for
+        return len(content) == 1  # only what is asked for
     is_verb_alone = len(rest) == 1 and rest[0].is_content and not rest[0].is_name
     return is_verb_alone and (linked or len(content) == 1)
 

@@ -25,6 +25,7 @@ from rag.text.word_classes import (
     PREPOSITIONS,
     PRONOUNS,
     QUESTION_WORDS,
+    SUBJECT_PRONOUNS,
 )
 
 _WORD = re.compile(r"\w+(?:['\u2019&.-]\w+)*")
@@ -141,6 +142,14 @@ class Question:
         first, last = self.asked
         return self.words[last - 1].lower if last - first > 1 and self.words[last - 1].is_content else ""
 
+    @property
+    def asked_phrase(self) -> str:
+        """The same with what it is a number or a kind of: ``days of paid leave``."""
+        _, last = self.asked
+        noun = self.asked_noun
+        of = next((p for p in self.phrases if self._word(last) == "of" and p.start == self.words[last + 1].start), None)
+        return f"{noun} of {of.text}" if noun and of is not None else noun
+
     @cached_property
     def is_inverted(self) -> bool:
         """Whether an auxiliary comes before the subject, so that the answer is not the subject: ``when did it …``."""
@@ -198,6 +207,8 @@ class Question:
             content = at
             while at < len(self.words) and self.words[at].is_content:
                 at += 1
+            if content < at and content == start and self._word(start - 1) in SUBJECT_PRONOUNS:
+                content = start = start + 1  # "can I visit the": the verb
             if content < at:
                 end = at - 1 if self._verb_ends(content, at) else at
                 if end > content:
@@ -227,7 +238,10 @@ class Question:
         return following.is_name or following.lower in DETERMINERS | PREPOSITIONS - {"of"}
 
     def _joins(self, end: int, next_first: int) -> bool:
-        return next_first == end + 1 and self._word(end) in ("of", "in", "at", "for", "on", "near", "over")
+        if next_first != end + 1:
+            return False
+        joins = self._word(end) in ("of", "in", "at", "for", "on", "near", "over")
+        return joins or (self._word(end) == "to" and self.words[next_first].is_name)
 
     def _word(self, at: int) -> str:
         return self.words[at].lower if 0 <= at < len(self.words) else ""

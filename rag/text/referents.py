@@ -37,6 +37,11 @@ def referent(pronoun: str, turns: Sequence[Turn], *, noun: str = "") -> str | No
     return None
 
 
+def names_person(turn: Turn) -> bool:
+    """Whether a turn named somebody."""
+    return _person(short_answer(turn.answer), Question(turn.question)) is not None
+
+
 def clause_of(turn: Turn) -> str:
     """What a turn said, as a clause: ``Who founded the company?`` and ``Maria Costa`` are ``Maria Costa founded …``."""
     parsed = Question(turn.question)
@@ -124,7 +129,7 @@ def _group(answer: str, asked: Question) -> str | None:
     plural = [phrase for phrase in candidates if phrase.is_plural]
     noun = asked.asked_noun
     if noun.endswith("s") and not plural:
-        return noun
+        return asked.asked_phrase
     return (plural or candidates)[0].text if candidates else noun or None
 
 
@@ -141,8 +146,12 @@ def _thing(answer: str, asked: Question) -> str | None:
     candidates = [
         phrase for phrase in asked.phrases if not phrase.is_person and kind_of(phrase.text) in ("name", "noun")
     ]
+    if not candidates and answer and asks_for_thing:
+        return answer
+    # A firm may have the name of a person.
+    candidates = candidates or [phrase for phrase in asked.phrases if phrase.is_name]
     if not candidates:
-        return answer if answer and asks_for_thing else None
+        return None
     return _without_attribute(asked, candidates[0])
 
 

@@ -47,7 +47,9 @@ def _place_for(topic: str, preposition: str, base: Question) -> Range | None:
     phrases = base.simple_phrases()
     # "The Bergen office" takes the place of all of "the office in Oslo".
     names_another = bool(names_of(Question(f"x {topic}").words))
-    same_head = [phrase for phrase in (base.phrases if names_another else phrases) if phrase.head == head]
+    same_head = [phrase for phrase in phrases if phrase.head == head]
+    if names_another:
+        same_head = [phrase for phrase in base.phrases if phrase.head == head] or same_head
     if same_head:
         return same_head[-1].start, same_head[-1].end
     if kind == "name":
@@ -58,7 +60,9 @@ def _place_for(topic: str, preposition: str, base: Question) -> Range | None:
     for family in (ATTRIBUTES, PERSON_NOUNS):
         if head.removesuffix("s") in family:
             return next((_range(phrase) for phrase in phrases if phrase.head.removesuffix("s") in family), None)
-    return None
+    # "What about dinner?" after "What does lunch cost?": both stand without an article.
+    bare = [phrase for phrase in phrases if not phrase.is_determined and not phrase.is_name]
+    return _range(bare[-1]) if bare and len(own) == len(topic.split()) and not preposition else None
 
 
 def _with_unit(own: Sequence[str], base: Question, at: int) -> Range:

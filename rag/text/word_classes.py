@@ -20,6 +20,7 @@ THINGS = _words("it its itself")
 GROUPS = _words("they them their theirs")
 DEMONSTRATIVES = _words("this that these those")
 PRONOUNS = PERSONS | THINGS | GROUPS
+SUBJECT_PRONOUNS = _words("i you we he she it they")
 _OTHERS = _words(
     "i me we us you yours mine ours myself themselves and or but if while because so also too still now then there "
     "here just exactly only even ever never already again usually currently normally often not yes please else many "
@@ -33,7 +34,8 @@ PERSON_NOUNS = _words(
     "president mayor minister architect architects lead leader leaders owner owners supervisor supervisors colleague "
     "colleagues contractor contractors trainee trainees apprentice apprentices student students visitor visitors guest "
     "guests teacher teachers driver captain editor winner staff someone somebody anyone anybody everyone everybody "
-    "woman man parent parents child children keeper curator secretary treasurer"
+    "woman man parent parents child children keeper curator secretary treasurer father mother son daughter wife "
+    "husband brother sister"
 )
 ATTRIBUTES = _words(
     "height length width size weight depth price cost fee name date colour color capital number amount age budget "
@@ -46,7 +48,7 @@ TIME_NOUNS = _words("year date day month time week century decade hour")
 PARTICIPLES = _words(
     "built made kept held paid sold sent found won lost written given taken known shown set cut put read run begun "
     "bought brought caught chosen done drawn driven eaten fallen felt forgotten frozen grown heard hidden hit laid "
-    "led left lent met said seen spent spoken stolen taught told thought thrown understood worn born"
+    "led left lent met said seen spent spoken stolen taught told thought thrown understood worn born ground wound bound"
 )
 PREDICATES = _words("open closed available free full empty busy allowed due ready safe old long high big")
 NO_PERSON = _words(
