@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rag.cancellation import NEVER, Cancellation
-from rag.conversation import standalone_question
+from rag.conversation import understand
 from rag.errors import Busy
 from rag.generators.generator import Generation, Generator
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions, Turn
@@ -208,7 +208,7 @@ class Answerer:
 
     def _understood(self, question: str, options: AskOptions) -> AskOptions:
         """The options with the form of the question that stands by itself."""
-        standalone = standalone_question(
+        links = understand(
             self._database,
             question,
             options.links,
@@ -216,7 +216,7 @@ class Answerer:
             caller=options.caller,
             max_chars=self._retriever.max_question_chars,
         )
-        return replace(options, links=replace(options.links, standalone_question=standalone))
+        return replace(options, links=links)
 
     @contextmanager
     def _generator_free(self, cancellation: Cancellation) -> Iterator[None]:

@@ -40,10 +40,23 @@ def upgrade() -> None:
     op.add_column("answers", sa.Column("previous_answer_id", INTEGER, nullable=True))
     op.add_column("answers", sa.Column("based_on_answer_id", INTEGER, nullable=True))
     op.add_column("answers", sa.Column("standalone_question", TEXT, nullable=True))
+    op.create_table(
+        "answer_context_documents",
+        sa.Column("answer_id", INTEGER, nullable=False),
+        sa.Column("document_id", INTEGER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["answer_id"],
+            ["answers.id"],
+            name=op.f("fk_answer_context_documents_answer_id_answers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("answer_id", "document_id", name=op.f("pk_answer_context_documents")),
+    )
 
 
 def downgrade() -> None:
     """Drop them again; the answers stay."""
+    op.drop_table("answer_context_documents")
     for column in ("standalone_question", "based_on_answer_id", "previous_answer_id"):
         op.drop_column("answers", column)
     op.drop_index(op.f("ix_answers_conversation_id"), "answers")

@@ -178,11 +178,12 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 def _fault(fault: Mapping[str, Any]) -> str:
     """One fault in words. The first part of ``loc`` only says where the field was looked for: body, query or path."""
     name = ".".join(str(part) for part in fault["loc"][1:])[:MAX_NAME_CHARS]
-    if not name:
+    if not name and fault["type"] != "value_error":
         return "the body must be a JSON object, sent with Content-Type: application/json"
     if fault["type"] == "missing":
         return f"{name} is missing"
     if fault["type"] == "extra_forbidden":
         return f"{name} is not a known field"
     message = str(fault["msg"])
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    told = f"{message[:1].lower()}{message[1:]}"
+    return f"{name}: {told}" if name else told

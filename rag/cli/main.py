@@ -13,7 +13,21 @@ from typing import Annotated
 
 import typer
 
-from rag.cli import answers, ask, collections, datasets, db, documents, evaluate, index, ingest, search, serve, train
+from rag.cli import (
+    answers,
+    ask,
+    collections,
+    conversations,
+    datasets,
+    db,
+    documents,
+    evaluate,
+    index,
+    ingest,
+    search,
+    serve,
+    train,
+)
 from rag.cli.output import note
 from rag.config import load_settings
 from rag.errors import RagError
@@ -32,6 +46,7 @@ app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
 app.add_typer(answers.app, name="answers")
+app.add_typer(conversations.app, name="conversations")
 app.add_typer(documents.app, name="documents")
 app.add_typer(collections.app, name="collections")
 app.add_typer(datasets.app, name="datasets")

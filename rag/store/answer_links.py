@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, union
 from sqlalchemy.orm import Session
 
 from rag.errors import NotFound
 from rag.records import OWNER, Caller
 from rag.store.access import answers_open_to
-from rag.store.conversation_tables import Conversation
-from rag.store.tables import Answer
+from rag.store.conversation_tables import AnswerContextDocument, Conversation
+from rag.store.tables import Answer, AnswerPassage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,14 @@ class AnswerLinks:
 
     conversation_id: the conversation that it goes on with. new_conversation: it begins one. based_on_answer_id: the
     answer that it builds on, in a conversation or not. standalone_question: the form that was searched and read; None
-    where that is the question itself.
+    where that is the question itself. context_answer_ids: the answers before it by which that form was found.
     """
 
     conversation_id: int | None = None
     new_conversation: bool = False
     based_on_answer_id: int | None = None
     standalone_question: str | None = None
+    context_answer_ids: tuple[int, ...] = ()
 
 
 UNLINKED = AnswerLinks()
@@ -51,15 +52,30 @@ def link_values(
         conversation_id = session.scalar(
             select(Conversation.id).where(Conversation.id == links.conversation_id).with_for_update()
         )
-        previous_answer_id = session.scalar(
-            select(func.max(Answer.id)).where(Answer.conversation_id == conversation_id)
-        )
+        if conversation_id is not None:
+            in_it = Answer.conversation_id == conversation_id
+            previous_answer_id = session.scalar(select(func.max(Answer.id)).where(in_it))
     return {
         "conversation_id": conversation_id,
         "previous_answer_id": previous_answer_id,
         "based_on_answer_id": session.scalar(select(Answer.id).where(Answer.id == links.based_on_answer_id)),
         "standalone_question": links.standalone_question,
     }
+
+
+def put_context(session: Session, answer_id: int, links: AnswerLinks) -> None:
+    """Log the documents that stand behind the form in which a question was understood."""
+    if not links.context_answer_ids:
+        return
+    read = select(AnswerPassage.document_id).where(AnswerPassage.answer_id.in_(links.context_answer_ids))
+    behind = select(AnswerContextDocument.document_id).where(
+        AnswerContextDocument.answer_id.in_(links.context_answer_ids)
+    )
+    rows = [
+        {"answer_id": answer_id, "document_id": document_id} for document_id in session.scalars(union(read, behind))
+    ]
+    if rows:
+        session.execute(insert(AnswerContextDocument), rows)
 
 
 def chain_ids(session: Session, answer_id: int, *, caller: Caller = OWNER, limit: int = 100) -> list[int]:

@@ -12,7 +12,7 @@ from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Answer, AnswerSpan, Caller, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
 from rag.store import tables
 from rag.store.access import answers_open_to, asker_of, put_asker
-from rag.store.answer_links import UNLINKED, AnswerLinks, link_values
+from rag.store.answer_links import UNLINKED, AnswerLinks, link_values, put_context
 from rag.store.datasets import dataset_held
 from rag.store.document_values import checked_origin
 
@@ -127,6 +127,7 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
     session.add(row)
     session.flush()
     put_asker(session, row.id, new.caller)
+    put_context(session, row.id, new.links)
     passages = [_passage_values(row.id, rank, hit) for rank, hit in enumerate(new.passages, start=1)]
     citations = [_citation_values(row.id, ordinal, citation) for ordinal, citation in enumerate(new.citations, start=1)]
     scores = [{"answer_id": row.id, "created_at": now, **asdict(score)} for score in new.scores]

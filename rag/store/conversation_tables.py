@@ -21,3 +21,16 @@ class Conversation(Base):
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), index=True)
     user_id: Mapped[str | None] = mapped_column(index=True)
     created_at: Mapped[datetime]
+
+
+class AnswerContextDocument(Base):
+    """A document that earlier answers were read from, by which a question was understood.
+
+    Its words may be in ``answers.standalone_question``, so who may not see it may not see the answer either.
+    ``document_id`` is no foreign key: the log outlives what it speaks of.
+    """
+
+    __tablename__ = "answer_context_documents"
+
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    document_id: Mapped[int] = mapped_column(primary_key=True)

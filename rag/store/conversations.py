@@ -7,7 +7,7 @@ that are nobody's; who has none and sees all documents sees all of them.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, not_, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
@@ -73,8 +73,10 @@ def get_conversation(session: Session, conversation_id: int, *, caller: Caller =
     return ConversationContent(summary=found[0], answers=answers)
 
 
-def conversation_turns(session: Session, conversation_id: int, *, limit: int, caller: Caller = OWNER) -> list[Turn]:
-    """What was asked last in a conversation, oldest first, in the forms that were searched.
+def conversation_turns(
+    session: Session, conversation_id: int, *, limit: int, caller: Caller = OWNER
+) -> dict[int, Turn]:
+    """What was asked last in a conversation, by answer id, oldest first, in the forms that were searched.
 
     Raises:
         NotFound: there is no such conversation, or ``caller`` may not know of it.
@@ -83,7 +85,7 @@ def conversation_turns(session: Session, conversation_id: int, *, limit: int, ca
     return _turns_of(session, _last_answer_ids(session, conversation_id, limit))
 
 
-def chain_turns(session: Session, answer_id: int, *, limit: int, caller: Caller = OWNER) -> list[Turn]:
+def chain_turns(session: Session, answer_id: int, *, limit: int, caller: Caller = OWNER) -> dict[int, Turn]:
     """The same of the prompt chain that ends with an answer.
 
     Raises:
@@ -126,9 +128,9 @@ def _open_to(caller: Caller) -> list[ColumnElement[bool]]:
         conditions.append(Conversation.user_id.is_(None))
     open_answers = answers_open_to(caller, tables.Answer.id)
     if open_answers:
-        answers = select(tables.Answer.id).where(tables.Answer.conversation_id == Conversation.id)
-        closed = answers.where(tables.Answer.id.not_in(answers.where(*open_answers)))
-        conditions.append(~closed.exists())
+        in_it = tables.Answer.conversation_id == Conversation.id
+        closed = select(tables.Answer.id).where(in_it, not_(and_(*open_answers)))
+        conditions.append(~closed.correlate(Conversation).exists())
     return conditions
 
 
@@ -178,11 +180,11 @@ def _last_answer_ids(session: Session, conversation_id: int, limit: int) -> list
     return list(session.scalars(statement))[::-1]
 
 
-def _turns_of(session: Session, answer_ids: list[int]) -> list[Turn]:
+def _turns_of(session: Session, answer_ids: list[int]) -> dict[int, Turn]:
     row = tables.Answer
     searched = func.coalesce(row.standalone_question, row.question)
-    statement = select(searched, row.answer).where(row.id.in_(answer_ids)).order_by(row.id)
-    return [Turn(question, answer) for question, answer in session.execute(statement)]
+    statement = select(row.id, searched, row.answer).where(row.id.in_(answer_ids)).order_by(row.id)
+    return {answer_id: Turn(question, answer) for answer_id, question, answer in session.execute(statement)}
 
 
 def _not_found(conversation_id: int) -> NotFound:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rag.store.conversation_tables import AnswerContextDocument as AnswerContextDocument
 from rag.store.conversation_tables import Conversation as Conversation
 from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
 from rag.store.run_tables import EvaluationResult as EvaluationResult

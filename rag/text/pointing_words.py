@@ -31,7 +31,8 @@ _EXPLETIVE = re.compile(
     r"common|permitted|mandatory|important|easy|hard|difficult|worth|time|likely|forbidden|known) (?:to|for|which|who|"
     r"why)\b"
     r"|\b(?:is|was|isn't|wasn't) it (?:\w+ )?\w+ (?:that|whether|if|when)\b"
-    r"|^it (?:is|was) .*\b(?:that|to)\b|\bwhat time is it\b|\bit (?:rains|snows|freezes|takes)\b|\bit (?:is|was) that\b",
+    r"|^it (?:is|was) .*\b(?:that|to)\b|\bit (?:is|was) that\b"
+    r"|\bwhat time is it\b|\bit (?:rains|snows|freezes|takes)\b",
     re.IGNORECASE,
 )
 _ORDINALS = frozenset(["which", "other", "first", "second", "third", "last", "next", "new", "old"])

@@ -235,7 +235,7 @@ class Question:
             return self.words[first].lower.endswith("s") and following is not None and following.lower in DETERMINERS
         if following is None:
             return end - first > 2 and self.words[end - 1].lower.endswith(("s", "ed"))
-        return following.is_name or following.lower in DETERMINERS | PREPOSITIONS - {"of"}
+        return following.is_name or following.lower in DETERMINERS | PRONOUNS | PREPOSITIONS - {"of"}
 
     def _joins(self, end: int, next_first: int) -> bool:
         if next_first != end + 1:

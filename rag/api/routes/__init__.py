@@ -1,1 +1,1 @@
-"""The routes, one file per resource. Plain ``def``: models and SQL block, and FastAPI runs these in threads."""
+"""The routes, one file per resource. Plain ``def``, but for those that answer: they watch whether their caller is there."""
