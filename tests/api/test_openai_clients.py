@@ -25,7 +25,7 @@ from tests.api.running_server import running
 
 SUPPORT = "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."
-FOUNDER = [{"role": "user", "content": "Who founded the company?"}]
+FOUNDER: list[Any] = [{"role": "user", "content": "Who founded the company?"}]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_completion_holds_the_answer_its_marks_its_sources_and_exact_citations(
 
 def test_stream_holds_the_same_and_its_last_chunk_the_citations(client: openai.OpenAI) -> None:
     whole = client.chat.completions.create(model="rag:default", messages=FOUNDER)
-    options = {"include_usage": True}
+    options: Any = {"include_usage": True}
     chunks = list(
         client.chat.completions.create(model="rag:default", messages=FOUNDER, stream=True, stream_options=options)
     )
@@ -91,7 +91,7 @@ def test_stream_helper_of_the_client_puts_it_together(client: openai.OpenAI) -> 
 
 
 def test_asynchronous_client_gets_the_same(url: str) -> None:
-    async def ask() -> tuple[str, str]:
+    async def ask() -> tuple[str | None, str]:
         async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
             whole = await client.chat.completions.create(model="rag", messages=FOUNDER)
             stream = await client.chat.completions.create(model="rag", messages=FOUNDER, stream=True)

@@ -1,1 +1,1 @@
-"""The routes, one file per resource. Plain ``def``, but for those that answer: they watch whether their caller is there."""
+"""The routes, one file per resource. Plain ``def``, run in threads by FastAPI, but for those that answer."""
