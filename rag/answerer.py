@@ -3,16 +3,19 @@
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rag.answer_queue import AnswerQueue, Deadline
+from rag.cancellation import NEVER, Cancellation
+from rag.conversation import understand
 from rag.generators.generator import Generation, Generator
 from rag.notes import language_notes
-from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
+from rag.records import OWNER, Answer, Caller, Hit, SearchOptions, Turn
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
+from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
 from rag.store.filters import Filters
@@ -26,6 +29,9 @@ class AskOptions:
     abstain: withhold answers whose abstention score is below the threshold.
     caller: who asks; nothing is read that they may not see.
     evaluation_run_id: the evaluation that asks; its answers stay out of the review views.
+    links: the conversation that the question goes on with, and the answer that it builds on.
+    history: what was said before, where no conversation in the log holds it.
+    cancellation: says when the answer is not wanted any more. Then it is neither given nor logged.
     """
 
     top_k: int
@@ -34,11 +40,17 @@ class AskOptions:
     abstain: bool = True
     caller: Caller = OWNER
     evaluation_run_id: int | None = None
+    links: AnswerLinks = UNLINKED
+    history: tuple[Turn, ...] = ()
+    cancellation: Cancellation = NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Considered:
-    """An answer before it is logged; ``generation.answer`` is there also where it is to be withheld."""
+    """An answer before it is logged; ``generation.answer`` is there also where it is to be withheld.
+
+    ``question`` is as it was asked; ``options.links`` hold the form that was searched and read.
+    """
 
     question: str
     found: SearchResult
@@ -73,12 +85,20 @@ class Answerer:
         self._queue, self._timeout_s = queue, timeout_s
         self._generating = threading.Lock() if generator.one_at_a_time else None
 
-    def ask(self, question: str, *, collection: str, options: AskOptions) -> Answer:
-        """Answer a question from a collection.
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str,
+        options: AskOptions,
+        on_found: Callable[[Sequence[Hit]], object] = lambda _: None,
+    ) -> Answer:
+        """Answer a question from a collection; ``on_found`` gets the hits before they are read.
 
         Raises:
             InvalidInput: the question or an option is wrong; see ``Retriever.search``.
-            NotFound: there is no such collection.
+            NotFound: there is no such collection, conversation or answer to build on, or the caller may not know of it.
+            Cancelled: the answer is not wanted any more.
             Busy: ``max_concurrent_answers`` questions are in work already, and too many wait or none ended in time.
             TimeLimitExceeded: it took longer than ``answer_timeout_s``; it is not logged.
             GeneratorUnavailable: the model that writes answers is on a server that does not answer.
@@ -87,7 +107,10 @@ class Answerer:
         deadline = Deadline(self._timeout_s)
         with self._queue.place():
             deadline.check()
+            options = self._understood(question, options)
             found = self._search(question, collection=collection, options=options)
+            options.cancellation.check()
+            on_found(found.hits)
             return self.answer_from(question, found, options=options, deadline=deadline)
 
     def answer_unlogged(self, question: str, *, collection: str, options: AskOptions) -> NewAnswer:
@@ -113,14 +136,15 @@ class Answerer:
         """Generate, decide whether to abstain, and score; nothing is logged yet."""
         deadline = deadline or Deadline(math.inf)
         started = time.perf_counter()
-        with nullcontext() if self._generating is None else deadline.hold(self._generating):
+        read_question = options.links.standalone_question or question
+        with self._generator_free(options.cancellation, deadline):
             deadline.check()
-            generation = self._generator.generate(question, found.hits)
+            generation = self._generator.generate(read_question, found.hits, cancellation=options.cancellation)
         generated = time.perf_counter()
         deadline.check()
         hits = _by_relevance(found.hits, generation)
         judged = Judged(
-            question=question,
+            question=read_question,
             embedding_model=found.collection.embedding_model,
             question_vector=found.vector,
             citations=generation.citations,
@@ -169,7 +193,8 @@ class Answerer:
         return not generation.answer or generation.abstention_score < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
-        """Log an answer and return it as logged."""
+        """Log an answer and return it as logged; one that is not wanted any more is not logged."""
+        considered.options.cancellation.check()
         with self._database.write() as session:
             return get_answer(session, insert_answer(session, self.to_log(considered))).answer
 
@@ -205,17 +230,39 @@ class Answerer:
             timings_ms={**considered.timings_ms, "total": sum(considered.timings_ms.values())},
             caller=options.caller,
             evaluation_run_id=options.evaluation_run_id,
+            links=options.links,
         )
 
     def _search(self, question: str, *, collection: str, options: AskOptions) -> SearchResult:
         return self._retriever.search(
-            question,
+            options.links.standalone_question or question,
             collection=collection,
             top_k=options.top_k,
             options=options.search,
             filters=options.filters,
             caller=options.caller,
         )
+
+    def _understood(self, question: str, options: AskOptions) -> AskOptions:
+        """The options with the form of the question that stands by itself."""
+        links = understand(
+            self._database,
+            question,
+            options.links,
+            history=options.history,
+            caller=options.caller,
+            max_chars=self._retriever.max_question_chars,
+        )
+        return replace(options, links=links)
+
+    @contextmanager
+    def _generator_free(self, cancellation: Cancellation, deadline: Deadline) -> Iterator[None]:
+        """Wait for the generator where it takes one question at a time, as long as the answer is wanted and in time."""
+        if self._generating is None:
+            yield
+            return
+        with cancellation.holding(self._generating, also=deadline.check):
+            yield
 
     def _score(self, judged: Judged) -> tuple[Score, ...]:
         values = [(scorer, scorer.score(judged)) for scorer in self._scorers]

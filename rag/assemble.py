@@ -12,6 +12,7 @@ import torch
 
 from rag.answer_queue import AnswerQueue
 from rag.answerer import Answerer, AskOptions
+from rag.cancellation import NEVER, Cancellation
 from rag.config import Settings, load_settings
 from rag.errors import InvalidInput
 from rag.generators.chat_model import ModelOptions
@@ -33,7 +34,7 @@ from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
-from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions
+from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions, Turn
 from rag.replay import Replay, replay
 from rag.retriever import AS_SET, Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
@@ -41,6 +42,7 @@ from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
 from rag.scoring.faithfulness import Faithfulness
+from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.database import Database
 from rag.store.documents import get_stored
@@ -299,16 +301,23 @@ class Rag:
         search: SearchOptions = AS_SET,
         abstain: bool = True,
         caller: Caller = OWNER,
+        links: AnswerLinks = UNLINKED,
+        history: Sequence[Turn] = (),
+        cancellation: Cancellation = NEVER,
+        on_found: Callable[[Sequence[Hit]], object] = lambda _: None,
     ) -> Answer:
-        """Answer a question, and log it. See ``Answerer.ask``."""
+        """Answer a question, and log it. See ``Answerer.ask`` and ``AskOptions``."""
         options = AskOptions(
             top_k=self.settings.top_k if top_k is None else top_k,
             filters=filters or {},
             search=search,
             abstain=abstain,
             caller=caller,
+            links=links,
+            history=tuple(history),
+            cancellation=cancellation,
         )
-        return self.answerer.ask(question, collection=collection, options=options)
+        return self.answerer.ask(question, collection=collection, options=options, on_found=on_found)
 
     def explain(self, answer: Answer) -> Explanation:
         """Where each token of an answer comes from. The question is read again over the passages of the answer.
@@ -318,7 +327,7 @@ class Rag:
         """
         if not isinstance(self.generator, Explainer):
             raise InvalidInput(f"{self.generator.name} cannot explain its answers; set generator to reader.")
-        return self.generator.explain(answer.question, answer.passages)
+        return self.generator.explain(answer.searched_question, answer.passages)
 
     def replay(self, answer_id: int, *, caller: Caller = OWNER) -> Replay:
         """Ask a logged question again and compare. See ``rag.replay``."""

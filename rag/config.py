@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     top_k: int = Field(8, ge=1)
     max_top_k: int = Field(100, ge=1)
     max_question_chars: int = Field(2_000, ge=1)
+    max_embedding_inputs: int = Field(1_000, ge=1, description="Texts that one request to /v1/embeddings may hold.")
 
     # Answering.
     reader_weights: Path | None = Field(None, description="Folder of reader weights; empty: the shipped ones.")
@@ -139,6 +140,9 @@ class Settings(BaseSettings):
         (), description="Names that this server is reached by, without ports; on loopback, its own beside these."
     )
     sign_in_hours: float = Field(12, gt=0, le=720, description="How long a sign-in on the pages lasts.")
+    stream_keep_alive_s: float = Field(
+        5, gt=0, le=300, description="A streamed answer sends a comment after so many seconds without an event."
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
     max_upload_bytes: int = Field(20_000_000, ge=1)

@@ -14,6 +14,7 @@ RagError
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
 │   ├── Busy                too many requests are in work; see ``rag.answer_queue``
 │   └── GeneratorUnavailable  the model that writes answers is down, too slow, or says what cannot be understood
+├── Cancelled               whoever asked has gone away; there is nobody to tell (HTTP 499, as proxies log it)
 ├── ModelError              model weights are missing, damaged or of another shape than the code expects
 └── IndexDamaged            index files do not match their manifest; caught inside, and rebuilt from SQL
 """
@@ -85,6 +86,10 @@ class Busy(Unavailable):
 
 class GeneratorUnavailable(Unavailable):
     """The model that writes answers is down, too slow, or says what cannot be understood."""
+
+
+class Cancelled(RagError):
+    """Whoever asked has gone away."""
 
 
 class ModelError(RagError):

@@ -198,7 +198,9 @@ class Answer:
 
     ``spans`` trace every character of ``answer``, in order; empty where that was not traced. ``unsupported`` are the
     ranges of ``answer`` that no citation was found to support. ``notes`` say what the reader of it should know, a
-    sentence each.
+    sentence each. ``standalone_question`` is the form of the question that was searched and read; None where that is
+    the question itself. ``previous_answer_id`` is the answer before it in its conversation, ``based_on_answer_id`` the
+    one that it builds on.
     """
 
     id: int
@@ -217,6 +219,23 @@ class Answer:
     spans: tuple[AnswerSpan, ...] = ()
     unsupported: tuple[tuple[int, int], ...] = ()
     notes: tuple[str, ...] = ()
+    standalone_question: str | None = None
+    conversation_id: int | None = None
+    previous_answer_id: int | None = None
+    based_on_answer_id: int | None = None
+
+    @property
+    def searched_question(self) -> str:
+        """The form of the question that was searched and read."""
+        return self.standalone_question or self.question
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question that was asked before, in a form that stands by itself, and its answer; "" where there was none."""
+
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from rag.answerer import Answerer, AskOptions
 from rag.records import OWNER, Caller, Citation, Hit, SearchOptions
+from rag.store.answer_links import AnswerLinks
 from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
 from rag.store.source_states import SourceState, source_states
@@ -128,6 +129,7 @@ def _options(then: LoggedAnswer) -> AskOptions:
         ),
         abstain=bool(settings.get("abstain", True)),
         caller=then.caller,
+        links=AnswerLinks(standalone_question=then.answer.standalone_question),
     )
 
 

@@ -181,6 +181,11 @@ class Retriever:
         return wanted
 
     @property
+    def max_question_chars(self) -> int:
+        """The longest question."""
+        return self._settings.max_question_chars
+
+    @property
     def conditions(self) -> Mapping[str, object]:
         """How it searches where options leave everything open, by the names that the log has for it."""
         return {**asdict(self._filled(AS_SET)), "num_reranked": self._settings.num_reranked}

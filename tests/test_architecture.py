@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"errors", "records"},
-    {"config"},
+    {"cancellation", "config"},
     {"text", "transformer", "store"},
     {"index", "reader"},
-    {"ingest", "retriever", "generators", "scoring", "notes", "answer_queue"},
+    {"conversation", "ingest", "retriever", "generators", "scoring", "notes", "answer_queue"},
     {"answerer", "training"},
     {"evaluate", "replay"},
     {"assemble"},

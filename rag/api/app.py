@@ -17,16 +17,19 @@ from rag.api.routes import (
     answers,
     audit_events,
     collections,
+    conversations,
     datasets,
     documents,
     evaluations,
     health,
     keys,
+    openai,
     replays,
     search,
     session,
 )
 from rag.api.service import ServiceKeeper
+from rag.api.workers import Workers
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
 from rag.web.pages import add_pages
@@ -78,14 +81,17 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         redoc_url=None,
     )
     app.state.keeper = keeper
+    app.state.workers = Workers(settings.max_concurrent_answers)
     for resource in (
         answers,
         replays,
+        conversations,
         search,
         documents,
         collections,
         datasets,
         evaluations,
+        openai,
         keys,
         audit_events,
         session,

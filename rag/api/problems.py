@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from rag.api.schemas import Response
 from rag.errors import (
     Busy,
+    Cancelled,
     GeneratorUnavailable,
     InvalidInput,
     LimitExceeded,
@@ -63,6 +64,7 @@ KINDS: Mapping[type[RagError], Kind] = {
     Busy: Kind(503, "busy", "Too busy"),
     GeneratorUnavailable: Kind(503, "generator-unavailable", "The model does not answer"),
     Unavailable: Kind(503, "unavailable", "Not available now"),
+    Cancelled: Kind(499, "cancelled", "The caller has gone away"),
     ModelError: Kind(500, "model-error", "A model cannot be used"),
     RagError: Kind(500, "internal-error", "Internal error"),
 }
@@ -127,7 +129,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Turn every error that is raised below a route into a problem document."""
-    app.add_exception_handler(RagError, _on_rag_error)
+    app.add_exception_handler(RagError, on_rag_error)
     app.add_exception_handler(BodyTooLarge, _on_body_too_large)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -153,26 +155,32 @@ def _headers(error: RagError) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
-async def _on_rag_error(request: Request, error: Exception) -> JSONResponse:
+async def on_rag_error(request: Request, error: Exception) -> JSONResponse:
+    """The same, for who awaits it."""
     assert isinstance(error, RagError)
     return error_response(request, error)
 
 
 async def _on_body_too_large(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BodyTooLarge)
-    return await _on_rag_error(request, error.error)
+    return await on_rag_error(request, error.error)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    return problem_response(request, INVALID_INPUT, describe_faults(error))
+
+
+def describe_faults(error: RequestValidationError) -> str:
+    """What is wrong with a request, in one sentence."""
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         where = f"{faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
-        return problem_response(request, INVALID_INPUT, f"The request's body is not JSON: {where}.")
+        return f"The request's body is not JSON: {where}."
     told = [_fault(fault) for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
         told.append(f"and {len(faults) - MAX_FAULTS} more")
-    return problem_response(request, INVALID_INPUT, f"The request is not valid: {'; '.join(told)}.")
+    return f"The request is not valid: {'; '.join(told)}."
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -191,11 +199,12 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 def _fault(fault: Mapping[str, Any]) -> str:
     """One fault in words. The first part of ``loc`` only says where the field was looked for: body, query or path."""
     name = ".".join(str(part) for part in fault["loc"][1:])[:MAX_NAME_CHARS]
-    if not name:
+    if not name and fault["type"] != "value_error":
         return "the body must be a JSON object, sent with Content-Type: application/json"
     if fault["type"] == "missing":
         return f"{name} is missing"
     if fault["type"] == "extra_forbidden":
         return f"{name} is not a known field"
     message = str(fault["msg"])
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    told = f"{message[:1].lower()}{message[1:]}"
+    return f"{name}: {told}" if name else told

@@ -165,6 +165,12 @@ class AnswerResponse(RecordResponse):
     timings_ms: dict[str, float] = Field(description="Milliseconds, by stage.")
     model: str
     created_at: datetime
+    standalone_question: str | None = Field(
+        description="What a follow-up was understood as: this was searched and read. Null: the question itself."
+    )
+    conversation_id: int | None
+    previous_answer_id: int | None = Field(description="The answer before it in its conversation.")
+    based_on_answer_id: int | None = Field(description="The answer that it builds on.")
 
 
 class ScoreResponse(RecordResponse):

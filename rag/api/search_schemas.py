@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from rag.api.schemas import FILTER_OBJECT, Request
 from rag.records import Fusion, SearchMode, SearchOptions
+from rag.store.answer_links import AnswerLinks
 
 
 class FusionWeights(Request):
@@ -53,7 +54,8 @@ class QuestionRequest(SearchOptionsRequest):
                     "question": "Who keeps the support rota?",
                     "collection": "default",
                     "filters": {"team": "ops", "year": {"$gte": 2024}},
-                }
+                },
+                {"question": "And when was it last changed?", "conversation_id": 12, "stream": True},
             ]
         }
     )
@@ -62,6 +64,27 @@ class QuestionRequest(SearchOptionsRequest):
     collection: str = "default"
     top_k: int | None = Field(None, description="How many passages to read; the setting top_k if left out.")
     filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
+    conversation_id: int | None = Field(None, description="The conversation that it goes on with.")
+    conversation: bool = Field(False, description="Begin a conversation; the answer says its conversation_id.")
+    based_on_answer_id: int | None = Field(None, description="The answer that it builds on, in a prompt chain.")
+    stream: bool | None = Field(
+        None, description="Answer by server-sent events. Left out: as the header Accept says (text/event-stream)."
+    )
+
+    @property
+    def links(self) -> AnswerLinks:
+        """How the answer will hang together with others."""
+        return AnswerLinks(
+            conversation_id=self.conversation_id,
+            new_conversation=self.conversation,
+            based_on_answer_id=self.based_on_answer_id,
+        )
+
+    @model_validator(mode="after")
+    def _check_conversation(self) -> Self:
+        if self.conversation and self.conversation_id is not None:
+            raise ValueError("conversation begins a new one; leave it out with conversation_id")
+        return self
 
 
 class SearchRequest(SearchOptionsRequest):

@@ -22,9 +22,11 @@ from rag.cli.looking import (
 from rag.cli.output import console, plain, print_json, require_folder_of, write_file
 from rag.cli.state import settings_of
 from rag.cli.wording import confidence, place, quote_in_sentence, short_source, synthetic
+from rag.errors import InvalidInput
 from rag.records import Answer
 
 NUM_CLOSEST = 3
+NEW = "new"
 
 
 def ask(
@@ -38,6 +40,10 @@ def ask(
     keyword_weight: KeywordWeightOption = None,
     candidates: CandidatesOption = None,
     rerank: RerankOption = None,
+    conversation: Annotated[
+        str | None, typer.Option(help="The id of the conversation that it goes on with, or new to begin one.")
+    ] = None,
+    based_on: Annotated[int | None, typer.Option(help="The id of the answer that it builds on.")] = None,
     no_abstain: Annotated[bool, typer.Option("--no-abstain", help="Answer even below the threshold.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show where each token of the answer comes from, and how surely.")
@@ -50,9 +56,11 @@ def ask(
     """Answer a question from the documents, with citations."""
     from rag.api.schemas import AnswerResponse
     from rag.assemble import Rag
+    from rag.store.answer_links import AnswerLinks
     from rag.web.heat_map import heat_map_page
 
     filters = parse_filters(filter_ or [], field="--filter")
+    conversation_id = _conversation_id(conversation)
     require_folder_of(heat_map)
     with Rag(settings_of(context)) as service:
         answer = service.ask(
@@ -63,6 +71,11 @@ def ask(
             search=search_options(fusion=fusion, keyword_weight=keyword_weight, candidates=candidates, rerank=rerank),
             abstain=not no_abstain,
             caller=caller_with(access_label),
+            links=AnswerLinks(
+                conversation_id=conversation_id,
+                new_conversation=conversation == NEW,
+                based_on_answer_id=based_on,
+            ),
         )
         explanation = service.explain(answer) if explain or heat_map else None
     if explanation is not None and heat_map is not None:
@@ -79,6 +92,8 @@ def ask(
 def print_answer(answer: Answer) -> None:
     """An answer for people."""
     out = console()
+    if answer.standalone_question is not None:
+        out.print(plain(f"understood as: {answer.standalone_question}", "dim"))
     if answer.abstained:
         out.print(Text("Not in these documents.", style="bold"), Text(f"({confidence(answer)})"))
         if answer.passages:
@@ -97,4 +112,15 @@ def print_answer(answer: Answer) -> None:
             out.print(Text.assemble("      ", quoted))
     for note in answer.notes:
         out.print(plain(f"Note: {note}"))
-    out.print(Text(f"answer {answer.id} · {answer.timings_ms['total']:.0f} ms · {answer.model}", style="dim"))
+    in_conversation = "" if answer.conversation_id is None else f" · conversation {answer.conversation_id}"
+    told = f"answer {answer.id}{in_conversation} · {answer.timings_ms['total']:.0f} ms · {answer.model}"
+    out.print(Text(told, style="dim"))
+
+
+def _conversation_id(conversation: str | None) -> int | None:
+    """The id that was given, None for a new conversation or none at all. Raises InvalidInput: it is neither."""
+    if conversation is None or conversation == NEW:
+        return None
+    if not (conversation.isascii() and conversation.isdigit()):
+        raise InvalidInput(f"--conversation {conversation!r} is neither an id nor {NEW}.")
+    return int(conversation)

@@ -18,6 +18,7 @@ from rag.cli import (
     ask,
     audit,
     collections,
+    conversations,
     datasets,
     db,
     documents,
@@ -47,6 +48,7 @@ app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
 app.add_typer(answers.app, name="answers")
+app.add_typer(conversations.app, name="conversations")
 app.add_typer(documents.app, name="documents")
 app.add_typer(collections.app, name="collections")
 app.add_typer(datasets.app, name="datasets")

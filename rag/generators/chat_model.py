@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rag.cancellation import NEVER, Cancellation
 from rag.generators.prompt import Prompt
 
 
@@ -66,5 +67,5 @@ class ChatModel(Protocol):
     def check(self) -> None:
         """Raises GeneratorUnavailable where it could not reply now."""
 
-    def reply(self, prompt: Prompt) -> Reply:
-        """Reply to a prompt; raises GeneratorUnavailable where none comes, or not in time."""
+    def reply(self, prompt: Prompt, *, cancellation: Cancellation = NEVER) -> Reply:
+        """Reply to a prompt; raises GeneratorUnavailable where none comes, or not in time, Cancelled if not wanted."""

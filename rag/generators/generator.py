@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from rag.cancellation import NEVER, Cancellation
 from rag.records import AnswerSpan, Citation, ConfidenceKind, Explanation, Hit
 
 
@@ -74,10 +75,11 @@ class Generator(Protocol):
             GeneratorUnavailable: it could not.
         """
 
-    def generate(self, question: str, hits: Sequence[Hit]) -> Generation:
+    def generate(self, question: str, hits: Sequence[Hit], *, cancellation: Cancellation = NEVER) -> Generation:
         """Answer from the hits.
 
         Raises:
+            Cancelled: the answer is not wanted any more; looked at between two steps, or two tokens.
             GeneratorUnavailable: the model does not answer, or not in time.
         """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from rag.cancellation import NEVER, Cancellation
 from rag.errors import GeneratorUnavailable, InvalidInput, ModelError
 from rag.generators.chat_model import ModelOptions, Reply
 from rag.generators.prompt import Prompt
@@ -100,17 +101,19 @@ class LocalModel:
     def check(self) -> None:
         """Nothing can be missing: it is loaded."""
 
-    def reply(self, prompt: Prompt) -> Reply:
+    def reply(self, prompt: Prompt, *, cancellation: Cancellation = NEVER) -> Reply:
         """Write the reply: always the likeliest token, or drawn with the seed where a temperature is set.
 
         Raises:
+            Cancelled: it is not wanted any more; looked at after the prompt and after each pass of the model.
             GeneratorUnavailable: it takes longer than ``timeout_s``.
         """
         options = self._options
+        ids = self._ids_of(prompt)
         (written,) = generate(
             self._model,
             self._tokenizer,
-            [self._ids_of(prompt)],
+            [ids],
             GenerationOptions(
                 max_new_tokens=options.max_new_tokens,
                 strategy="sample" if options.temperature else "greedy",
@@ -121,13 +124,15 @@ class LocalModel:
                 timeout_s=options.timeout_s,
                 log_probabilities=False,
             ),
+            after_pass=cancellation.check,
         )
         if written.reason == "timeout":
             raise GeneratorUnavailable(
                 f"The model {self.name} did not finish within {options.timeout_s:g} seconds "
                 "(setting: generator_timeout_s)."
             )
-        return Reply(text=written.text, details={"finish_reason": written.reason, "num_new_tokens": len(written.ids)})
+        num_tokens = {"num_prompt_tokens": len(ids), "num_new_tokens": len(written.ids)}
+        return Reply(text=written.text, details={"finish_reason": written.reason, **num_tokens})
 
     def _ids_of(self, prompt: Prompt) -> list[int]:
         if self._has_system_role:

@@ -5,6 +5,7 @@ passwords of the environment are not used.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,8 @@ import anyio
 import httpx2
 from anyio.from_thread import start_blocking_portal
 
-from rag.errors import GeneratorUnavailable, InvalidInput
+from rag.cancellation import NEVER, Cancellation
+from rag.errors import Cancelled, GeneratorUnavailable, InvalidInput
 from rag.generators.chat_model import ModelOptions, Reply
 from rag.generators.completion_stream import BadReply, Completion, parse_object, read_bounded, read_completion
 from rag.generators.prompt import Prompt
@@ -91,15 +93,19 @@ class OpenAIServer:
         """
         self._run(partial(self._list_models, optional=True), timeout_s=CHECK_TIMEOUT_S, retries=0)
 
-    def reply(self, prompt: Prompt) -> Reply:
+    def reply(self, prompt: Prompt, *, cancellation: Cancellation = NEVER) -> Reply:
         """Send the prompt and read the reply as it is written.
 
         Raises:
+            Cancelled: it is not wanted any more; the connection is closed at once, so that the server can stop too.
             GeneratorUnavailable: the server is down or too slow, refuses, or sends what is no completion.
         """
         options = self._options
         completion = self._run(
-            partial(self._complete, prompt=prompt), timeout_s=options.timeout_s, retries=options.retries
+            partial(self._complete, prompt=prompt),
+            timeout_s=options.timeout_s,
+            retries=options.retries,
+            cancellation=cancellation,
         )
         details = {"finish_reason": completion.finish_reason, "system_fingerprint": completion.fingerprint}
         return Reply(
@@ -160,7 +166,14 @@ class OpenAIServer:
         finally:
             await response.aclose()
 
-    def _run(self, work: Callable[[httpx2.AsyncClient], Awaitable[T]], *, timeout_s: float, retries: int) -> T:
+    def _run(
+        self,
+        work: Callable[[httpx2.AsyncClient], Awaitable[T]],
+        *,
+        timeout_s: float,
+        retries: int,
+        cancellation: Cancellation = NEVER,
+    ) -> T:
         """Do something with the server, again where it may help, and for ``timeout_s`` in all.
 
         On an event loop of its own, because only a cancelled task ends at its deadline in every case: time limits of
@@ -174,7 +187,11 @@ class OpenAIServer:
 
         try:
             with start_blocking_portal() as portal:
-                return portal.call(bounded)
+                reply = portal.start_task_soon(bounded)
+                with cancellation.interrupting(reply.cancel):
+                    return reply.result()
+        except CancelledError as error:
+            raise Cancelled("Whoever asked has gone away.") from error
         except (BadReply, PassingFailure) as error:
             problem = str(error)
         except TimeoutError:

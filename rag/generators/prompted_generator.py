@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from rag.cancellation import NEVER, Cancellation
 from rag.errors import GeneratorUnavailable
 from rag.generators.chat_model import ChatModel
 from rag.generators.generator import Generation
@@ -51,10 +52,11 @@ class PromptedGenerator:
         """See whether the model could reply."""
         self._model.check()
 
-    def generate(self, question: str, hits: Sequence[Hit]) -> Generation:
+    def generate(self, question: str, hits: Sequence[Hit], *, cancellation: Cancellation = NEVER) -> Generation:
         """Ask the model, and cite what it says as far as the passages say so.
 
         Raises:
+            Cancelled: the answer is not wanted any more.
             GeneratorUnavailable: the model does not reply, not in time, or with nothing but thoughts.
             LimitExceeded: the first passage alone is too long for the prompt.
         """
@@ -62,7 +64,7 @@ class PromptedGenerator:
             return Generation(answer="", citations=(), confidence=0.0, confidence_kind="support")
         prompt = fit_prompt(question, hits, fits=self._model.fits, setting=self._model.prompt_setting)
         read = hits[: prompt.num_passages]
-        reply = self._model.reply(prompt)
+        reply = self._model.reply(prompt, cancellation=cancellation)
         grounded = ground(clean_text(_without_thoughts(reply.text)), question, read)
         return Generation(
             answer=grounded.answer,

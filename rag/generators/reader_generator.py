@@ -5,6 +5,7 @@ from statistics import fmean
 
 import torch
 
+from rag.cancellation import NEVER, Cancellation
 from rag.generators.citing import cite, fill_spans
 from rag.generators.generator import Generation
 from rag.reader.explanation import ReaderExplanation, TokenOrigin
@@ -52,9 +53,9 @@ class ReaderGenerator:
     def check(self) -> None:
         """Nothing can be missing: its weights were checked when it was loaded."""
 
-    def generate(self, question: str, hits: Sequence[Hit]) -> Generation:
+    def generate(self, question: str, hits: Sequence[Hit], *, cancellation: Cancellation = NEVER) -> Generation:
         """Read all hits at once; ranges in passages become ranges in documents."""
-        reading = self._reader.read(question, reader_passages(hits), mode=self._mode)
+        reading = self._reader.read(question, reader_passages(hits), mode=self._mode, cancellation=cancellation)
         citations = tuple(cite(hits[r.passage], r.start, r.end) for r in reading.ranges)
         copied = [
             AnswerSpan(

@@ -61,6 +61,18 @@ class Embedder:
             return np.zeros((0, self.dimension), dtype=np.float16)
         return _encode(self._model, texts, batch_size=self._batch_size)
 
+    @property
+    def max_tokens(self) -> int:
+        """The longest text that is embedded whole, in tokens with those that the model adds; the rest is cut off."""
+        limit = self._model.max_seq_length
+        assert isinstance(limit, int)
+        return limit
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as this model reads it, with those that it adds."""
+        ids = self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return [len(tokens) for tokens in ids]
+
     def embed_query(self, text: str) -> NDArray[np.float16]:
         """The unit vector (dimension,) of a query. Queries that come at the same time are embedded together.
 

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from rag.cancellation import NEVER, Cancellation
 from rag.reader.checkpoint import ReaderConfig, load_reader
 from rag.reader.choosing import ScoringWeights, choose
 from rag.reader.confidence import probabilities_of, probability_of, relevance_of
@@ -153,15 +154,26 @@ class Reader:
             yield
 
     def read(
-        self, question: str, passages: Sequence[ReaderPassage], *, mode: ReaderMode = "combined", explain: bool = False
+        self,
+        question: str,
+        passages: Sequence[ReaderPassage],
+        *,
+        mode: ReaderMode = "combined",
+        explain: bool = False,
+        cancellation: Cancellation = NEVER,
     ) -> Reading:
-        """Read all passages at once and answer; ``explain`` also tells where each token of the answer comes from."""
+        """Read all passages at once and answer; ``explain`` also tells where each token of the answer comes from.
+
+        Raises:
+            Cancelled: the answer is not wanted any more; looked at between reading the passages and finding it.
+        """
         if not passages:
             return Reading(answer="", ranges=(), answerability=0.0, confidence=0.0, relevance=())
         with self._inference():
             pairs = self._tokenizer.pairs(question, [(p.context, p.text) for p in passages])
             texts, search_scores = [p.text for p in passages], [p.search_score for p in passages]
             read = read_pairs(self._model, self._tokenizer, pairs, texts, search_scores)
+            cancellation.check()
             logits = read.encoded.relevance_P.tolist()
             relevance = tuple(relevance_of(logits, read.search_scores, self.config.relevance))
             candidates = find_candidates(self._model, read, self._tokenizer)

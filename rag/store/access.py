@@ -5,7 +5,7 @@ own answers only.
 
 A document without access labels is open to all; one with labels is open to whoever holds at least one of them. A
 logged answer is open to whoever holds all the labels that its asker held, and may see all documents that it was read
-from, as these are labelled now.
+from, as these are labelled now; those of the answers by which its question was understood counted in.
 """
 
 from collections.abc import Collection
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from rag.errors import InvalidInput
 from rag.records import OWNER, Caller
 from rag.store.column_types import PlainText, check_plain_text
+from rag.store.conversation_tables import AnswerContextDocument
 from rag.store.tables import Answer, AnswerAccessLabel, AnswerPassage, Document, DocumentAccessLabel
 from rag.store.tables import Collection as CollectionRow
 
@@ -72,12 +73,15 @@ def answers_open_to(caller: Caller, answer_id: SQLColumnExpression[int]) -> list
         AnswerAccessLabel.answer_id == answer_id, AnswerAccessLabel.label.not_in(held)
     )
     labelled = select(DocumentAccessLabel.document_id)
-    read_from_more = select(AnswerPassage.answer_id).where(
-        AnswerPassage.answer_id == answer_id,
-        AnswerPassage.document_id.in_(labelled),
-        AnswerPassage.document_id.not_in(labelled.where(DocumentAccessLabel.label.in_(held))),
+    read_from_more, understood_by_more = (
+        select(shown.answer_id).where(
+            shown.answer_id == answer_id,
+            shown.document_id.in_(labelled),
+            shown.document_id.not_in(labelled.where(DocumentAccessLabel.label.in_(held))),
+        )
+        for shown in (AnswerPassage, AnswerContextDocument)
     )
-    return [*wanted, ~asked_with_more.exists(), ~read_from_more.exists()]
+    return [*wanted, ~asked_with_more.exists(), ~read_from_more.exists(), ~understood_by_more.exists()]
 
 
 def put_document_labels(session: Session, document_id: int, labels: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Answer, AnswerSpan, Caller, Citation, ConfidenceKind, DocumentReference, Hit, HitScores
 from rag.store import tables
 from rag.store.access import answers_open_to, asker_of, put_asker
+from rag.store.answer_links import UNLINKED, AnswerLinks, link_values, put_context
 from rag.store.datasets import dataset_held
 from rag.store.document_values import checked_origin
 
@@ -73,6 +74,7 @@ class NewAnswer:
     spans: Sequence[AnswerSpan] = ()
     unsupported: Sequence[tuple[int, int]] = ()
     notes: Sequence[str] = ()
+    links: AnswerLinks = UNLINKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +125,13 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
         evaluation_run_id=new.evaluation_run_id,
         user_id=new.caller.user_id,
         created_at=now,
+        **link_values(session, new.links, collection_id=new.collection_id, caller=new.caller, created_at=now),
         **{f"{stage}_ms": new.timings_ms.get(stage) for stage in TIMINGS},
     )
     session.add(row)
     session.flush()
     put_asker(session, row.id, new.caller)
+    put_context(session, row.id, new.links)
     passages = [_passage_values(row.id, rank, hit) for rank, hit in enumerate(new.passages, start=1)]
     citations = [_citation_values(row.id, ordinal, citation) for ordinal, citation in enumerate(new.citations, start=1)]
     scores = [{"answer_id": row.id, "created_at": now, **asdict(score)} for score in new.scores]
@@ -167,6 +171,10 @@ def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> L
             timings_ms=_timings(row),
             model=row.model,
             created_at=row.created_at,
+            standalone_question=row.standalone_question,
+            conversation_id=row.conversation_id,
+            previous_answer_id=row.previous_answer_id,
+            based_on_answer_id=row.based_on_answer_id,
             **_trace(row.settings.get(_TRACE, {})),
         ),
         collection_id=row.collection_id,

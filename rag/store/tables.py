@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rag.store.conversation_tables import AnswerContextDocument as AnswerContextDocument
+from rag.store.conversation_tables import Conversation as Conversation
 from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
 from rag.store.key_tables import ApiKey as ApiKey
 from rag.store.run_tables import EvaluationResult as EvaluationResult
@@ -258,6 +260,11 @@ class Answer(Base):
     dataset_id: Mapped[int | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     evaluation_run_id: Mapped[int | None] = mapped_column(ForeignKey("evaluation_runs.id"), index=True)
     user_id: Mapped[str | None] = mapped_column(index=True)
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversations.id"), index=True)
+    # No foreign keys: an answer may be deleted before those that followed it.
+    previous_answer_id: Mapped[int | None]
+    based_on_answer_id: Mapped[int | None]
+    standalone_question: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from rag.api.dataset_schemas import DatasetDifferenceResponse, DatasetRequest, DatasetResponse
 from rag.api.key_schemas import ApiKeyRequest
+from rag.api.openai_schemas import ChatCompletionRequest, EmbeddingsRequest
 from rag.api.schemas import FeedbackRequest, Request, Response
 from rag.api.search_schemas import QuestionRequest, SearchRequest
 
@@ -27,10 +28,29 @@ def test_every_reference_leads_to_a_schema(document: dict[str, Any]) -> None:
 def test_every_route_of_v1_tells_its_problems_in_their_own_media_type(document: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for operation in methods.values():
+            if operation.get("tags") == ["openai"]:
+                continue
             errors = {status: told for status, told in operation["responses"].items() if status >= "400"}
             if path.startswith("/v1/"):
                 assert {"500", "503"} <= set(errors)
                 assert all(list(told["content"]) == ["application/problem+json"] for told in errors.values())
+
+
+def test_routes_of_the_openai_protocol_tell_errors_in_its_form(document: dict[str, Any]) -> None:
+    operations = [o for methods in document["paths"].values() for o in methods.values() if o.get("tags") == ["openai"]]
+    assert len(operations) == 4
+    for operation in operations:
+        errors = {status: told for status, told in operation["responses"].items() if status >= "400"}
+        assert {"4XX", "500", "503"} <= set(errors)
+        assert "422" not in errors
+        for told in errors.values():
+            assert told["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorResponse")
+
+
+def test_answers_may_come_as_a_stream(document: dict[str, Any]) -> None:
+    for path in ("/v1/answers", "/v1/chat/completions"):
+        content = document["paths"][path]["post"]["responses"]["200"]["content"]
+        assert set(content) == {"application/json", "text/event-stream"}
 
 
 def test_operations_have_ids_and_summaries_of_their_own(document: dict[str, Any]) -> None:
@@ -45,6 +65,8 @@ def test_operations_have_ids_and_summaries_of_their_own(document: dict[str, Any]
         QuestionRequest,
         SearchRequest,
         FeedbackRequest,
+        ChatCompletionRequest,
+        EmbeddingsRequest,
         DatasetRequest,
         DatasetResponse,
         DatasetDifferenceResponse,
@@ -62,6 +84,7 @@ def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> No
     schemas = document["components"]["schemas"]
     promised = {"id", "question", "collection", "answer", "abstained", "confidence", "citations", "passages", "scores"}
     promised |= {"timings_ms", "model", "created_at", "confidence_kind", "spans", "unsupported", "notes"}
+    promised |= {"standalone_question", "conversation_id", "previous_answer_id", "based_on_answer_id"}
     assert promised == set(schemas["AnswerResponse"]["properties"])
     assert {"id", "text", "origin", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
     assert "origin" in schemas["CitationResponse"]["required"]

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 import rag.generators.language_model as language_model
 from rag.assemble import Rag
-from rag.errors import GeneratorUnavailable, ModelError
+from rag.cancellation import Cancellation
+from rag.errors import Cancelled, GeneratorUnavailable, ModelError
 from rag.generators.chat_model import ModelOptions
 from rag.generators.language_model import LocalModel, files_sha256
 from rag.generators.prompt import Prompt, build_prompt
@@ -198,3 +199,19 @@ def test_hash_of_one_file_and_of_shards_is_what_sha256sum_gives(tmp_path: Path) 
     first.write_bytes(b"new")
     os.utime(first, ns=(1, 1))
     assert files_sha256([first]) == hashlib.sha256(b"new").hexdigest()
+
+
+def test_cancelled_reply_ends_between_two_passes_of_the_model(load: Callable[..., LocalModel], prompt: Prompt) -> None:
+    class CancelledAfterThree(Cancellation):
+        num_looks = 0
+
+        def check(self) -> None:
+            self.num_looks += 1
+            if self.num_looks == 3:
+                self.cancel()
+            super().check()
+
+    cancellation = CancelledAfterThree()
+    with pytest.raises(Cancelled):
+        load(max_new_tokens=500).reply(prompt, cancellation=cancellation)
+    assert cancellation.num_looks == 3

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import rag.generators.openai as openai
-from rag.errors import GeneratorUnavailable, InvalidInput
+from rag.cancellation import Cancellation
+from rag.errors import Cancelled, GeneratorUnavailable, InvalidInput
 from rag.generators.completion_stream import MAX_REPLY_CHARS
 from rag.generators.openai import OpenAIServer, ServerOptions
 from rag.generators.prompt import Prompt
@@ -335,3 +336,44 @@ def test_works_where_an_event_loop_runs_already(model_server: Any, connect: Conn
         return connect(model="m").reply(PROMPT).text
 
     assert asyncio.run(notebook_cell()) == "Yes."
+
+
+def test_cancelled_reply_closes_the_connection_at_once(model_server: Any, connect: Connect) -> None:
+    writing, hung_up = threading.Event(), threading.Event()
+
+    def write_for_ever(handler: Any) -> None:
+        handler.send("text/event-stream", _event("The rota"))
+        handler.wfile.flush()
+        writing.set()
+        try:
+            while not model_server.over.wait(0.02):
+                handler.wfile.write(_event(" is").encode())
+                handler.wfile.flush()
+        except OSError:
+            hung_up.set()
+
+    model_server.will(write_for_ever)
+    cancellation = Cancellation()
+    ended: list[float] = []
+
+    def ask() -> None:
+        with pytest.raises(Cancelled):
+            connect(model="m", timeout_s=60).reply(PROMPT, cancellation=cancellation)
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert writing.wait(10)
+    cancelled_at = time.monotonic()
+    cancellation.cancel()
+    thread.join(10)
+    assert ended[0] - cancelled_at < 1
+    assert hung_up.wait(5), "the server can stop writing"
+
+
+def test_reply_that_is_cancelled_before_it_begins_is_not_asked_for(model_server: Any, connect: Connect) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(Cancelled):
+        connect(model="m").reply(PROMPT, cancellation=cancellation)
+    assert model_server.bodies == []

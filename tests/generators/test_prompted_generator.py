@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from rag.cancellation import NEVER, Cancellation
 from rag.errors import GeneratorUnavailable
 from rag.generators.chat_model import Reply
 from rag.generators.prompt import Prompt
@@ -32,7 +33,7 @@ def ask_model(make_hit: Callable[..., Hit], documents: dict[str, str]) -> Callab
         def fits(self, prompt: Prompt) -> bool:
             return prompt.num_passages <= self._most
 
-        def reply(self, prompt: Prompt) -> Reply:
+        def reply(self, prompt: Prompt, *, cancellation: Cancellation = NEVER) -> Reply:  # noqa: ARG002
             return Reply(text=self._say(prompt), model="parrot-2", details={"finish_reason": "stop"})
 
     hits = [make_hit(text, title=name, number=number) for number, (name, text) in enumerate(documents.items(), 1)]

@@ -1,1 +1,1 @@
-"""The routes, one file per resource. Plain ``def``: models and SQL block, and FastAPI runs these in threads."""
+"""The routes, one file per resource. Plain ``def``, run in threads by FastAPI, but for those that answer."""

@@ -1,12 +1,17 @@
 """Questions, their answers as logged, and what people say of them."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
+from rag.api.answer_events import produce_answer
 from rag.api.callers import From
-from rag.api.problems import problems
+from rag.api.conversation_schemas import ChainResponse
+from rag.api.event_stream import MEDIA_TYPE, STREAMED, EventStream
+from rag.api.problems import on_rag_error, problems
 from rag.api.schemas import (
     AnswerListResponse,
     AnswerResponse,
@@ -17,7 +22,11 @@ from rag.api.schemas import (
 )
 from rag.api.search_schemas import QuestionRequest
 from rag.api.service import Service
+from rag.api.workers import Pool, run_while_wanted
+from rag.cancellation import Cancellation
 from rag.errors import InvalidInput
+from rag.records import Answer, Hit
+from rag.store.answer_links import chain_ids
 from rag.store.answer_review import list_answers
 from rag.store.answers import add_feedback, get_answer
 from rag.store.audit import audit_reading
@@ -25,21 +34,55 @@ from rag.store.audit import audit_reading
 router = APIRouter(prefix="/v1/answers", tags=["answers"])
 
 
-@router.post("", summary="Ask a question", responses=problems(404, 422, 503, 504))
-def ask(asked: QuestionRequest, service: Service, caller: From) -> AnswerResponse:
+EVENTS = (
+    "The answer as server-sent events: `passages`, then `token`, `citation` and `answer`; `error` where it fails later."
+)
+
+
+@router.post(
+    "",
+    summary="Ask a question",
+    response_model=AnswerResponse,
+    responses={
+        200: {
+            "description": f"The answer. {EVENTS}",
+            "content": STREAMED,
+        },
+        **problems(404, 422, 503, 504),
+    },
+)
+async def ask(
+    asked: QuestionRequest, request: Request, service: Service, workers: Pool, caller: From
+) -> AnswerResponse | EventStream:
     """Answer a question from a collection, with exact citations, and log it.
 
-    Where the documents do not hold the answer, `abstained` is true and `passages` are the closest that there are.
+    Where the documents do not hold the answer, `abstained` is true and `passages` are the closest that there are. With
+    `stream`, or `Accept: text/event-stream`, the same comes as server-sent events.
     """
-    answer = service.ask(
-        asked.question,
-        collection=asked.collection,
-        top_k=asked.top_k,
-        filters=asked.filters,
-        search=asked.options(),
-        caller=caller,
-    )
-    return AnswerResponse.from_record(answer)
+
+    def answer(cancellation: Cancellation, on_found: Callable[[Sequence[Hit]], None] = lambda _: None) -> Answer:
+        return service.ask(
+            asked.question,
+            collection=asked.collection,
+            top_k=asked.top_k,
+            filters=asked.filters,
+            search=asked.options(),
+            caller=caller,
+            links=asked.links,
+            cancellation=cancellation,
+            on_found=on_found,
+        )
+
+    if asked.stream or (asked.stream is None and MEDIA_TYPE in request.headers.get("accept", "")):
+        return EventStream(
+            request,
+            workers,
+            produce_answer(answer),
+            explain=partial(on_rag_error, request),
+            error_event="error",
+            keep_alive_s=service.settings.stream_keep_alive_s,
+        )
+    return AnswerResponse.from_record(await run_while_wanted(request, workers, answer))
 
 
 @router.get("", summary="List the log of answers", responses=problems(422, 503))
@@ -95,6 +138,18 @@ def show(answer_id: int, service: Service, caller: From) -> LoggedAnswerResponse
         logged = get_answer(session, answer_id, caller=caller)
     audit_reading(service.database, caller, "answer.read", [answer_id])
     return LoggedAnswerResponse.from_record(logged)
+
+
+@router.get("/{answer_id}/chain", summary="Show a prompt chain", responses=problems(404, 422, 503))
+def chain(answer_id: int, service: Service, caller: From) -> ChainResponse:
+    """Show the prompt chain that ends with an answer, in the order in which it was given: its last 100 answers.
+
+    It begins after an answer that is gone, or is not open to you.
+    """
+    with service.database.read() as session:
+        ids = chain_ids(session, answer_id, caller=caller)
+        answers = [get_answer(session, one, caller=caller).answer for one in ids]
+    return ChainResponse(answers=[AnswerResponse.from_record(answer) for answer in answers])
 
 
 @router.post("/{answer_id}/feedback", summary="Rate an answer", status_code=201, responses=problems(404, 422, 503))

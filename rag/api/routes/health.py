@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from rag.api.schemas import HealthResponse, ReadinessResponse
 from rag.api.service import READY, Keeper
+from rag.api.workers import Pool
 
 router = APIRouter(tags=["health"])
 
@@ -19,9 +20,9 @@ async def healthz() -> HealthResponse:
     summary="Can questions be answered?",
     responses={503: {"model": ReadinessResponse, "description": "Something is not ready, and says why"}},
 )
-def readyz(keeper: Keeper, response: Response) -> ReadinessResponse:
+async def readyz(keeper: Keeper, workers: Pool, response: Response) -> ReadinessResponse:
     """Say whether the database is reachable and migrated, the models are loaded and the indexes open."""
-    parts = keeper.check()
+    parts = await workers.check(keeper.check)
     if any(state != READY for state in parts.values()):
         response.status_code = 503
     return ReadinessResponse(**parts)

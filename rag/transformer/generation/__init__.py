@@ -1,6 +1,6 @@
 """Decoding: from a prompt's tokens to an answer, over any causal language model with a cache."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rag.errors import InvalidInput
 from rag.transformer.generation.autoregressive import write
@@ -21,12 +21,14 @@ def generate(
     options: GenerationOptions | None = None,
     *,
     seeds: Sequence[int] | None = None,
+    after_pass: Callable[[], object] = lambda: None,
 ) -> list[Generated]:
     """Continue each prompt; what it gets does not depend on the others, but for the rounding of the model.
 
     All prompts are one batch, but with ``prompt_lookup``: then they are continued one after another, since each gets
     ahead at a pace of its own. ``timeout_s`` then counts for each. ``seeds`` are the prompts' own, in place of the
-    options' one, for several different answers to one prompt, say.
+    options' one, for several different answers to one prompt, say. ``after_pass`` is called after each pass of the
+    model, but with the strategy beam; what it raises ends the work.
 
     Raises:
         InvalidInput: a prompt is empty or of another vocabulary, or there are not as many seeds as prompts.
@@ -45,10 +47,10 @@ def generate(
     if options.prompt_lookup:
         for prompt, continuation in zip(prompts, continuations, strict=True):
             for _ in _passes(model, tokenizer, [prompt], [continuation], options):
-                pass
+                after_pass()
     else:
         for _ in _passes(model, tokenizer, prompts, continuations, options):
-            pass
+            after_pass()
     return [continuation.result() for continuation in continuations]
 
 

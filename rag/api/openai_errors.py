@@ -1,0 +1,72 @@
+"""Errors of the OpenAI-compatible routes, in the form that their clients read."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from rag.api.openai_schemas import ErrorDetail, ErrorResponse
+from rag.api.problems import RETRY_AFTER_SECONDS, describe_faults
+from rag.errors import Cancelled, InvalidInput, LimitExceeded, NotAllowed, NotFound, RagError, Unavailable
+
+log = logging.getLogger(__name__)
+
+# The first that an error is an instance of counts: status, type, code.
+KINDS: dict[type[RagError], tuple[int, str, str | None]] = {
+    LimitExceeded: (400, "invalid_request_error", "limit_exceeded"),
+    InvalidInput: (400, "invalid_request_error", None),
+    NotAllowed: (403, "permission_error", None),
+    NotFound: (404, "invalid_request_error", "model_not_found"),
+    Unavailable: (503, "server_error", "unavailable"),
+    Cancelled: (499, "server_error", "cancelled"),
+    RagError: (500, "server_error", None),
+}
+TITLES: dict[int | str, str] = {
+    400: "The request cannot be answered as it is",
+    404: "There is no such model",
+    "4XX": "Another error of the request",
+    500: "Internal error",
+    503: "Not available now",
+}
+
+
+class OpenAIRoute(APIRoute):
+    """A route whose errors have that form."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route with its errors caught."""
+        handle = super().get_route_handler()
+
+        async def handle_with_errors(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                field = ".".join(str(part) for part in error.errors()[0]["loc"][1:2]) or None
+                detail = ErrorDetail(message=describe_faults(error), type="invalid_request_error", param=field)
+                return JSONResponse(ErrorResponse(error=detail).model_dump(), 400)
+            except RagError as error:
+                return await openai_error(request, error)
+
+        return handle_with_errors
+
+
+async def openai_error(request: Request, error: RagError) -> JSONResponse:
+    """The response that says what went wrong."""
+    status, kind, code = next(KINDS[known] for known in KINDS if isinstance(error, known))
+    if status >= 500:
+        log.error("Request %s: %s", request.state.request_id, error)
+    seconds = next((RETRY_AFTER_SECONDS[known] for known in RETRY_AFTER_SECONDS if isinstance(error, known)), None)
+    detail = ErrorDetail(message=str(error), type=kind, code=code)
+    headers = None if seconds is None else {"Retry-After": str(seconds)}
+    return JSONResponse(ErrorResponse(error=detail).model_dump(), status, headers)
+
+
+def openai_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of a route's errors."""
+    # With 4XX, because FastAPI would otherwise add the status 422, which is never sent here.
+    told: tuple[int | str, ...] = (*statuses, "4XX", 500, 503)
+    return {status: {"description": TITLES[status], "model": ErrorResponse} for status in told}
