@@ -98,6 +98,8 @@ def rate(answer_id: int, given: FeedbackRequest, service: Service, caller: From)
             rating=given.rating,
             comment=given.comment,
             corrected_answer=given.corrected_answer,
+            wrong_passage_id=given.wrong_passage_id,
+            is_review=given.is_review,
             user_id=given.user_id,
             caller=caller,
         )
