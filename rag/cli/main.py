@@ -13,7 +13,21 @@ from typing import Annotated
 
 import typer
 
-from rag.cli import answers, ask, collections, datasets, db, documents, evaluate, index, ingest, search, serve, train
+from rag.cli import (
+    answers,
+    ask,
+    collections,
+    datasets,
+    db,
+    documents,
+    evaluate,
+    index,
+    ingest,
+    search,
+    serve,
+    sql,
+    train,
+)
 from rag.cli.output import note
 from rag.config import load_settings
 from rag.errors import RagError
@@ -31,6 +45,7 @@ app.command("ingest")(ingest.ingest)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
+app.command("sql")(sql.sql)
 app.add_typer(answers.app, name="answers")
 app.add_typer(documents.app, name="documents")
 app.add_typer(collections.app, name="collections")

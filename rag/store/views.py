@@ -47,7 +47,7 @@ READER_ROLE = "rag_reader"
 
 _GRANT_AGAIN = """
 DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}' AND has_table_privilege(oid, 'answers', 'SELECT')) THEN
         GRANT SELECT ON {views} TO {role};
     END IF;
 END $$
