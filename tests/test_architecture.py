@@ -15,7 +15,7 @@ FLOORS = [
     {"index", "reader"},
     {"ingest", "retriever", "generators", "scoring"},
     {"answerer", "training"},
-    {"evaluate", "reproduction"},
+    {"evaluate", "reproduction", "review"},
     {"assemble"},
     {"web"},
     {"api"},

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from rag.api.edge import BodyLimit, Edge
 from rag.api.problems import Problem, add_problem_handlers
-from rag.api.routes import answers, collections, datasets, documents, health, search
+from rag.api.routes import answers, collections, datasets, documents, health, review, search
 from rag.api.service import ServiceKeeper
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         redoc_url=None,
     )
     app.state.keeper = keeper
-    for resource in (answers, search, documents, collections, datasets, health):
+    for resource in (answers, review, search, documents, collections, datasets, health):
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)

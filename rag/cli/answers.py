@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rag.cli import review
 from rag.cli.ask import print_answer
 from rag.cli.explaining import print_explanation
 from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
@@ -14,6 +15,8 @@ from rag.cli.state import open_database, settings_of
 from rag.cli.wording import synthetic
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
+app.command("queue")(review.queue)
+app.command("agreement")(review.agreement)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnswerId = Annotated[int, typer.Argument(help="The answer's id.")]
 RATINGS = {"up": 1, "down": -1}
@@ -170,7 +173,7 @@ def rate(
     comment: Annotated[str | None, typer.Option(help="Why.")] = None,
     corrected_answer: Annotated[str | None, typer.Option(help="What it should have said.")] = None,
     wrong_passage: Annotated[int | None, typer.Option(help="Id of the passage, of those read, that is wrong.")] = None,
-    review: Annotated[bool, typer.Option("--review", help="A reviewer's judgement, not the asker's thumb.")] = False,
+    is_review: Annotated[bool, typer.Option("--review", help="A reviewer's judgement, not the asker's thumb.")] = False,
     user: Annotated[str | None, typer.Option(help="Who rates.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -186,7 +189,7 @@ def rate(
             comment=comment,
             corrected_answer=corrected_answer,
             wrong_passage_id=wrong_passage,
-            is_review=review,
+            is_review=is_review,
             user_id=user,
         )
         logged = get_answer(session, answer_id)

@@ -21,12 +21,14 @@ from rag.cli import (
     db,
     documents,
     evaluate,
+    export,
     index,
     ingest,
     search,
     serve,
     sql,
     train,
+    usage,
 )
 from rag.cli.output import note
 from rag.config import load_settings
@@ -46,11 +48,13 @@ app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
 app.command("sql")(sql.sql)
+app.command("usage")(usage.usage)
 app.add_typer(answers.app, name="answers")
 app.add_typer(documents.app, name="documents")
 app.add_typer(collections.app, name="collections")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(export.app, name="export")
 app.add_typer(index.app, name="index")
 app.add_typer(db.app, name="db")
 app.add_typer(train.app, name="train")

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput
 from rag.records import OWNER, Caller, Origin
-from rag.store import views
 from rag.store.access import answers_open_to
+from rag.store.review_views import ANSWER_REVIEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class ReviewRow:
     total_ms: float | None
 
 
-_REVIEW = views.ANSWER_REVIEW.table()
+_REVIEW = ANSWER_REVIEW.table()
 
 
 def list_answers(

@@ -76,8 +76,8 @@ NORMALIZED_QUESTION = f"{{lower:trim({_ONE_BLANK}, ' ?!.')}}"
 
 UNANSWERED_QUESTIONS = View(
     name="unanswered_questions",
-    meaning="Questions that were withheld, each once: upper and lower case (A to Z), blanks, and ?, ! and . at the ends make no "
-    "difference.",
+    meaning="Questions that were withheld, each once: upper and lower case (A to Z), blanks, and ?, ! and . at the "
+    "ends make no difference.",
     columns=(
         ViewColumn("collection", "collections.name", "text", "The collection that was asked."),
         ViewColumn("question", "last_asked.question", "text", "The question as it was last asked."),

@@ -200,9 +200,10 @@ def test_reader_role_reads_the_log_and_nothing_else(reader: Database) -> None:
     engine = create_engine(reader.url)
 
     def error_of(statement: str) -> str:
-        with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        with engine.connect() as connection:
             connection.execute(text("SET default_transaction_read_only = off"))
-            connection.execute(text(statement))
+            with pytest.raises(DBAPIError) as caught:
+                connection.execute(text(statement))
         return str(caught.value)
 
     with engine.connect() as connection:

@@ -1,7 +1,6 @@
 """docs/sql.md: its queries run on both databases and give what the page says; nothing is left undescribed."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,9 +35,9 @@ def shown(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def log(database: Database) -> Iterator[Database]:
+def log(database: Database) -> Database:
     review_log.fill(database)
-    yield database
+    return database
 
 
 def test_page_is_what_the_script_writes() -> None:

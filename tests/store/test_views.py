@@ -1,8 +1,7 @@
 """The views: the same on both databases, and what they say of a log that is known."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect, make_url, text
