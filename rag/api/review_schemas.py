@@ -26,7 +26,7 @@ class QueuedAnswerResponse(RecordResponse):
     confidence: float
     lowest_score: float = Field(description="The lowest of its scores.")
     highest_score: float
-    num_asked: int = Field(description="How often the question went without an answer.")
+    num_asked: int = Field(description="How often the question went without an answer, where that is often; else 0.")
     comment: str | None = Field(description="Of the last feedback.")
     priority: int = Field(description="The highest first.")
     reasons: list[Reason] = Field(description="The weightiest first.")

@@ -165,7 +165,15 @@ QUALITY_BY_DAY = View(
     source=f"""
 FROM (
     SELECT
-        answer_review.*,
+        answer_review.collection,
+        answer_review.model,
+        answer_review.abstained,
+        answer_review.confidence,
+        {", ".join(f"answer_review.{metric}" for metric in METRICS)},
+        answer_review.total_ms,
+        answer_review.num_thumbs_up,
+        answer_review.num_thumbs_down,
+        answer_review.num_reviews,
         {{day:answer_review.created_at}} AS day,
         row_number() OVER (PARTITION BY {_GROUP} ORDER BY answer_review.total_ms NULLS LAST) AS place,
         count(answer_review.total_ms) OVER (PARTITION BY {_GROUP}) AS num_timed
@@ -213,7 +221,7 @@ WHERE answers.evaluation_run_id IS NULL AND answers.total_ms >= {SLOW_TIMES_MEDI
 )
 
 _COMPARED = ("confidence", "answer_relevancy", "context_precision", "faithfulness")
-_SCORED = ", ".join(f"coalesce(answer_review.{name}, {{missing}})" for name in _COMPARED)
+_SCORED = ", ".join(f"coalesce(scored.{name}, {{missing}})" for name in _COMPARED)
 _LOWEST = "{least:" + _SCORED.replace("{missing}", "1.0") + "}"
 _HIGHEST = "{greatest:" + _SCORED.replace("{missing}", "0.0") + "}"
 _FLAGS = {
@@ -231,16 +239,22 @@ REVIEW_QUEUE = View(
     "was asked often is there once, with its last answer.",
     columns=(
         ViewColumn("answer_id", "queued.answer_id", "integer", "The answer's id."),
-        ViewColumn("created_at", "queued.created_at", "moment", "When it was given, UTC."),
-        ViewColumn("collection", "queued.collection", "text", "The collection that was asked."),
-        ViewColumn("question", "queued.question", "text", "What was asked."),
-        ViewColumn("answer", "queued.answer", "text", "What was answered; empty where it abstained."),
-        ViewColumn("abstained", "queued.abstained", "boolean", "Whether the answer was withheld."),
-        ViewColumn("confidence", "queued.confidence", "number", "How sure the generator was, 0 to 1."),
+        ViewColumn("created_at", "answers.created_at", "moment", "When it was given, UTC."),
+        ViewColumn("collection", "collections.name", "text", "The collection that was asked."),
+        ViewColumn("question", "answers.question", "text", "What was asked."),
+        ViewColumn("answer", "answers.answer", "text", "What was answered; empty where it abstained."),
+        ViewColumn("abstained", "answers.abstained", "boolean", "Whether the answer was withheld."),
+        ViewColumn("confidence", "answers.confidence", "number", "How sure the generator was, 0 to 1."),
         ViewColumn("lowest_score", "queued.lowest_score", "number", f"The lowest of {', '.join(_COMPARED)}."),
         ViewColumn("highest_score", "queued.highest_score", "number", "The highest of them."),
-        ViewColumn("num_asked", "queued.num_asked", "integer", "How often the question went without an answer."),
-        ViewColumn("comment", "queued.comment", "text", "The comment of the last feedback."),
+        ViewColumn(
+            "num_asked",
+            "CASE WHEN queued.asked_often THEN (SELECT repeated.num_asked FROM repeated WHERE repeated.last_answer_id ="
+            " queued.answer_id) ELSE 0 END",
+            "integer",
+            "How often the question went without an answer, where that is often; else 0.",
+        ),
+        ViewColumn("comment", "last_feedback.comment", "text", "The comment of the last feedback."),
         *(ViewColumn(name, f"queued.{name}", "boolean", meaning) for name, (_, meaning) in _FLAGS.items()),
         ViewColumn(
             "priority",
@@ -249,22 +263,37 @@ REVIEW_QUEUE = View(
             "The highest first: " + ", ".join(f"{weight} for {name}" for name, (weight, _) in _FLAGS.items()) + ".",
         ),
     ),
-    source=f"""
-FROM (
+    # In steps, each made once: else every mention of a score looks it up again, and there are many.
+    first=f"""WITH scored AS MATERIALIZED (
+    SELECT answer_id, abstained, rating, {", ".join(_COMPARED)} FROM answer_review WHERE num_reviews = 0
+),
+ranged AS MATERIALIZED (
+    SELECT scored.answer_id, scored.abstained, scored.rating, {_LOWEST} AS lowest_score, {_HIGHEST} AS highest_score
+    FROM scored
+),
+repeated AS MATERIALIZED (
+    SELECT last_answer_id, num_asked FROM unanswered_questions
+    WHERE NOT answered_since AND num_asked >= {ASKED_OFTEN}
+),
+queued AS MATERIALIZED (
     SELECT
-        answer_review.*,
-        {_LOWEST} AS lowest_score,
-        {_HIGHEST} AS highest_score,
-        coalesce(unanswered_questions.num_asked, 0) AS num_asked,
-        coalesce(answer_review.rating = -1, FALSE) AS thumbs_down,
-        coalesce(unanswered_questions.num_asked >= {ASKED_OFTEN}, FALSE) AS asked_often,
-        NOT answer_review.abstained AND {_LOWEST} < {LOW_SCORE} AS low_score,
-        NOT answer_review.abstained AND {_HIGHEST} - {_LOWEST} >= {SPREAD_OF_DISAGREEMENT} AS scorers_disagree
-    FROM answer_review
-    LEFT JOIN unanswered_questions
-        ON unanswered_questions.last_answer_id = answer_review.answer_id AND NOT unanswered_questions.answered_since
-    WHERE answer_review.num_reviews = 0
-) AS queued
-WHERE queued.thumbs_down OR queued.asked_often OR queued.low_score OR queued.scorers_disagree
+        ranged.answer_id,
+        ranged.lowest_score,
+        ranged.highest_score,
+        coalesce(ranged.rating = -1, FALSE) AS thumbs_down,
+        ranged.answer_id IN (SELECT repeated.last_answer_id FROM repeated) AS asked_often,
+        NOT ranged.abstained AND ranged.lowest_score < {LOW_SCORE} AS low_score,
+        NOT ranged.abstained AND ranged.highest_score - ranged.lowest_score >= {SPREAD_OF_DISAGREEMENT}
+            AS scorers_disagree
+    FROM ranged
+)
 """,  # noqa: S608
+    source="""
+FROM queued
+JOIN answers ON answers.id = queued.answer_id
+JOIN collections ON collections.id = answers.collection_id
+LEFT JOIN feedback AS last_feedback
+    ON last_feedback.id = (SELECT max(feedback.id) FROM feedback WHERE feedback.answer_id = answers.id)
+WHERE queued.thumbs_down OR queued.asked_often OR queued.low_score OR queued.scorers_disagree
+""",
 )
