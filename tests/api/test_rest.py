@@ -218,6 +218,9 @@ def test_openapi_describes_every_route(local: TestClient) -> None:
         ("/v1/datasets", "post"),
         ("/v1/datasets/{dataset_id}", "get"),
         ("/v1/datasets/{dataset_id}/diff/{other_id}", "get"),
+        ("/v1/review-queue", "get"),
+        ("/v1/review-agreement", "get"),
+        ("/v1/usage", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
     }
