@@ -1,13 +1,16 @@
 """Fixtures that all tests share: a fresh database, on SQLite and on a real PostgreSQL."""
 
+import importlib.util
 import shutil
 import subprocess
+import sys
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
+from types import ModuleType
 
 import psycopg
 import pytest
@@ -63,6 +66,17 @@ def postgres_url() -> Iterator[str]:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def review_log() -> ModuleType:
+    """The module of the small log that docs/sql.md shows; its ``fill`` puts that into a database."""
+    spec = importlib.util.spec_from_file_location("review_log", Path(__file__).parents[1] / "docs/review_log.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

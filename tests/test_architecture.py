@@ -15,7 +15,7 @@ FLOORS = [
     {"index", "reader"},
     {"conversation", "ingest", "retriever", "generators", "scoring", "notes", "answer_queue"},
     {"answerer", "training"},
-    {"evaluate", "replay"},
+    {"evaluate", "replay", "review"},
     {"assemble"},
     {"web"},
     {"api"},

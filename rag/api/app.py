@@ -25,6 +25,7 @@ from rag.api.routes import (
     keys,
     openai,
     replays,
+    review,
     search,
     session,
 )
@@ -85,6 +86,7 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
     for resource in (
         answers,
         replays,
+        review,
         conversations,
         search,
         documents,

@@ -57,6 +57,9 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /v1/datasets/{dataset_id}": "reader",
     "GET /v1/datasets/{dataset_id}/diff/{other_id}": "reader",
     "POST /v1/datasets": "administrator",  # it can never be deleted
+    "GET /v1/review-queue": "reviewer",
+    "GET /v1/review-agreement": "reviewer",
+    "GET /v1/usage": "reviewer",
     "GET /v1/evaluation-runs": "reviewer",
     "GET /v1/evaluation-runs/compare": "reviewer",
     "GET /v1/evaluation-runs/{run_id}": "reviewer",

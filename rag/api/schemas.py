@@ -59,6 +59,8 @@ class FeedbackRequest(Request):
     rating: Literal[-1, 1] = Field(description="1 for good, -1 for bad.")
     comment: str | None = None
     corrected_answer: str | None = None
+    wrong_passage_id: int | None = Field(default=None, description="The passage, of those read, that is wrong.")
+    is_review: bool = Field(default=False, description="A reviewer's judgement, not the thumb of whoever asked.")
     user_id: str | None = Field(None, description="Who says it; with a key, its user, and left out.")
 
 
@@ -190,6 +192,8 @@ class FeedbackResponse(RecordResponse):
     rating: int
     comment: str | None
     corrected_answer: str | None
+    wrong_passage_id: int | None
+    is_review: bool
     user_id: str | None
     created_at: datetime
 
@@ -239,23 +243,38 @@ class AnswerSummary(RecordResponse):
     answer: str
     abstained: bool
     confidence: float
+    answerability: float | None
+    answer_relevancy: float | None
+    context_precision: float | None
+    faithfulness: float | None
     num_citations: int
     first_quote: str | None
     first_source: str | None
     first_title: str | None
-    num_passages: int
-    answer_relevancy: float | None
-    context_precision: float | None
-    rating: int | None
-    num_feedback: int
-    comment: str | None
-    corrected_answer: str | None
-    model: str
-    total_ms: float | None
-    dataset: str | None
     first_origin: Origin | None
+    num_passages: int
     num_synthetic_citations: int
     num_synthetic_passages: int
+    rating: int | None
+    comment: str | None
+    corrected_answer: str | None
+    wrong_passage_id: int | None
+    is_review: bool | None
+    rated_by: str | None
+    rated_at: datetime | None
+    num_feedback: int
+    num_thumbs_up: int
+    num_thumbs_down: int
+    num_reviews: int
+    model: str
+    embedding_model: str
+    dataset: str | None
+    embed_ms: float | None
+    retrieve_ms: float | None
+    rerank_ms: float | None
+    read_ms: float | None
+    score_ms: float | None
+    total_ms: float | None
 
 
 class AnswerListResponse(Response):

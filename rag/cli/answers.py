@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rag.cli import replaying
+from rag.cli import replaying, review
 from rag.cli.ask import print_answer
 from rag.cli.explaining import print_explanation
 from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
@@ -16,6 +16,8 @@ from rag.cli.wording import synthetic
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
 app.command("replay")(replaying.replay)
+app.command("queue")(review.queue)
+app.command("agreement")(review.agreement)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnswerId = Annotated[int, typer.Argument(help="The answer's id.")]
 RATINGS = {"up": 1, "down": -1}
@@ -108,8 +110,11 @@ def show(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = Fals
     if logged.dataset is not None:
         out.print(plain(f"  asked of dataset {logged.dataset} of {logged.answer.collection}"))
     for given in logged.feedback:
-        words = " · ".join(part for part in (given.comment, given.corrected_answer) if part)
-        out.print(plain(f"  rated {'up' if given.rating > 0 else 'down'} {words}".rstrip()))
+        words = " · ".join(
+            part for part in (given.comment, given.corrected_answer, _wrong(given.wrong_passage_id)) if part
+        )
+        verb = "reviewed" if given.is_review else "rated"
+        out.print(plain(f"  {verb} {'up' if given.rating > 0 else 'down'} {words}".rstrip()))
 
 
 @app.command()
@@ -147,6 +152,8 @@ def rate(
     rating: Annotated[str, typer.Argument(help="up or down.")],
     comment: Annotated[str | None, typer.Option(help="Why.")] = None,
     corrected_answer: Annotated[str | None, typer.Option(help="What it should have said.")] = None,
+    wrong_passage: Annotated[int | None, typer.Option(help="Id of the passage, of those read, that is wrong.")] = None,
+    is_review: Annotated[bool, typer.Option("--review", help="A reviewer's judgement, not the asker's thumb.")] = False,
     user: Annotated[str | None, typer.Option(help="Who rates.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -161,6 +168,8 @@ def rate(
             rating=_rating(rating),
             comment=comment,
             corrected_answer=corrected_answer,
+            wrong_passage_id=wrong_passage,
+            is_review=is_review,
             user_id=user,
         )
         logged = get_answer(session, answer_id)
@@ -169,6 +178,10 @@ def rate(
         print_json(FeedbackResponse.from_record(given).model_dump(mode="json"))
     else:
         console().print(f"answer {answer_id} rated {rating}")
+
+
+def _wrong(passage_id: int | None) -> str | None:
+    return None if passage_id is None else f"passage {passage_id} is wrong"
 
 
 def _rating(word: str) -> int:

@@ -39,3 +39,22 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:
     else:
         advice = "" if current == head else "; run `rag db upgrade`"
         console().print(f"{database}: revision {current or 'none'}, this version needs {head}{advice}")
+
+
+@app.command("reader-role")
+def reader_role(context: typer.Context, as_json: JsonOption = False) -> None:
+    """PostgreSQL: make the role rag_reader, which can read the log and its views and nothing else.
+
+    It can log in once it has a password: ALTER ROLE rag_reader LOGIN PASSWORD '…'. Run it again after an upgrade.
+    """
+    from rag.store.database import Database
+    from rag.store.migrate import require_current
+    from rag.store.reader_role import grant_reading
+
+    database = Database(settings_of(context).resolved_database_url)
+    require_current(database)
+    names = grant_reading(database)
+    if as_json:
+        print_json({"database": str(database), "readable": names})
+    else:
+        console().print(f"{database}: rag_reader may read {', '.join(names)}")

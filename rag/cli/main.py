@@ -23,12 +23,15 @@ from rag.cli import (
     db,
     documents,
     evaluate,
+    export,
     index,
     ingest,
     keys,
     search,
     serve,
+    sql,
     train,
+    usage,
 )
 from rag.cli.output import note
 from rag.config import load_settings
@@ -47,12 +50,15 @@ app.command("ingest")(ingest.ingest)
 app.command("ask")(ask.ask)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
+app.command("sql")(sql.sql)
+app.command("usage")(usage.usage)
 app.add_typer(answers.app, name="answers")
 app.add_typer(conversations.app, name="conversations")
 app.add_typer(documents.app, name="documents")
 app.add_typer(collections.app, name="collections")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(export.app, name="export")
 app.add_typer(index.app, name="index")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -1,27 +1,26 @@
 """The review list: the rows of the view ``answer_review``, filtered and paged.
 
-The view itself is made by a migration, and people query it with SQL of their own.
+People query the view itself with SQL of their own; see ``rag.store.views``.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, Double, column, or_, select, table
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput
 from rag.records import OWNER, Caller, Origin
 from rag.store.access import answers_open_to
-from rag.store.column_types import BigInt, PlainText, UtcDateTime
+from rag.store.review_views import ANSWER_REVIEW
 from rag.store.tables import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRow:
-    """One answer, flat. Rating, comment and corrected answer are those of the last feedback, None without any.
+    """One answer, flat: the columns of the view, in their order; ``rag.store.review_views`` says what they mean.
 
-    ``dataset`` names the version of the collection that it saw. Quote, source, title and origin are those of the first
-    citation.
+    Columns that came to ``answers`` later are left out.
     """
 
     answer_id: int
@@ -31,52 +30,41 @@ class ReviewRow:
     answer: str
     abstained: bool
     confidence: float
+    answerability: float | None
+    answer_relevancy: float | None
+    context_precision: float | None
+    faithfulness: float | None
     num_citations: int
     first_quote: str | None
     first_source: str | None
     first_title: str | None
-    num_passages: int
-    answer_relevancy: float | None
-    context_precision: float | None
-    rating: int | None
-    num_feedback: int
-    comment: str | None
-    corrected_answer: str | None
-    model: str
-    total_ms: float | None
-    dataset: str | None
     first_origin: Origin | None
+    num_passages: int
     num_synthetic_citations: int
     num_synthetic_passages: int
+    rating: int | None
+    comment: str | None
+    corrected_answer: str | None
+    wrong_passage_id: int | None
+    is_review: bool | None
+    rated_by: str | None
+    rated_at: datetime | None
+    num_feedback: int
+    num_thumbs_up: int
+    num_thumbs_down: int
+    num_reviews: int
+    model: str
+    embedding_model: str
+    dataset: str | None
+    embed_ms: float | None
+    retrieve_ms: float | None
+    rerank_ms: float | None
+    read_ms: float | None
+    score_ms: float | None
+    total_ms: float | None
 
 
-ANSWER_REVIEW = table(
-    "answer_review",
-    column("answer_id", BigInt),
-    column("created_at", UtcDateTime()),
-    column("collection", PlainText()),
-    column("question", PlainText()),
-    column("answer", PlainText()),
-    column("abstained", Boolean()),
-    column("confidence", Double()),
-    column("num_citations", BigInt),
-    column("first_quote", PlainText()),
-    column("first_source", PlainText()),
-    column("first_title", PlainText()),
-    column("num_passages", BigInt),
-    column("answer_relevancy", Double()),
-    column("context_precision", Double()),
-    column("rating", BigInt),
-    column("num_feedback", BigInt),
-    column("comment", PlainText()),
-    column("corrected_answer", PlainText()),
-    column("model", PlainText()),
-    column("total_ms", Double()),
-    column("dataset", PlainText()),
-    column("first_origin", PlainText()),
-    column("num_synthetic_citations", BigInt),
-    column("num_synthetic_passages", BigInt),
-)
+_REVIEW = ANSWER_REVIEW.table()
 
 
 def list_answers(
@@ -109,7 +97,7 @@ def list_answers(
         raise InvalidInput("limit must be at least 1.")
     if rating not in (None, -1, 1):
         raise InvalidInput(f"The rating must be 1 (good) or -1 (bad), not {rating}.")
-    review = ANSWER_REVIEW.c
+    review = _REVIEW.c
     wanted = answers_open_to(caller, review.answer_id)
     if collection is not None:
         wanted.append(review.collection == collection)
@@ -135,7 +123,7 @@ def list_answers(
         wanted.append(review.answer_id.in_(select(Answer.id).where(Answer.user_id == user_id)))
     if before_id is not None:
         wanted.append(review.answer_id < before_id)
-    statement = select(ANSWER_REVIEW).where(*wanted).order_by(review.answer_id.desc()).limit(limit)
+    statement = select(_REVIEW).where(*wanted).order_by(review.answer_id.desc()).limit(limit)
     return [ReviewRow(**row._mapping) for row in session.execute(statement)]
 
 

@@ -34,13 +34,19 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """What a person said of an answer: ``rating`` is 1 for good and -1 for bad."""
+    """What a person said of an answer: ``rating`` is 1 for good and -1 for bad.
+
+    ``is_review``: a reviewer's judgement, not the thumb of whoever asked. ``wrong_passage_id``: of the passages that
+    were read, one that should not have been.
+    """
 
     id: int
     answer_id: int
     rating: int
     comment: str | None
     corrected_answer: str | None
+    wrong_passage_id: int | None
+    is_review: bool
     user_id: str | None
     created_at: datetime
 
@@ -199,13 +205,15 @@ def add_feedback(
     rating: int,
     comment: str | None = None,
     corrected_answer: str | None = None,
+    wrong_passage_id: int | None = None,
+    is_review: bool = False,
     user_id: str | None = None,
     caller: Caller = OWNER,
 ) -> int:
-    """Log what a person says of an answer, and return the feedback's id.
+    """Log what a person says of an answer, and return the feedback's id. See ``Feedback``.
 
     Raises:
-        InvalidInput: the rating is neither 1 nor -1.
+        InvalidInput: the rating is neither 1 nor -1, or the answer was not read from the passage.
         NotFound: there is no such answer, or ``caller`` may not know of it.
     """
     if rating not in (-1, 1):
@@ -213,17 +221,27 @@ def add_feedback(
     open_to_caller = answers_open_to(caller, tables.Answer.id)
     if session.scalar(select(tables.Answer.id).where(tables.Answer.id == answer_id, *open_to_caller)) is None:
         raise NotFound(f"There is no answer {answer_id}.")
+    if wrong_passage_id is not None:
+        _require_passage(session, answer_id, wrong_passage_id)
     row = tables.Feedback(
         answer_id=answer_id,
         rating=rating,
         comment=comment,
         corrected_answer=corrected_answer,
+        wrong_passage_id=wrong_passage_id,
+        is_review=is_review,
         user_id=user_id,
         created_at=datetime.now(UTC),
     )
     session.add(row)
     session.flush()
     return row.id
+
+
+def _require_passage(session: Session, answer_id: int, passage_id: int) -> None:
+    shown = select(tables.AnswerPassage.passage_id).where(tables.AnswerPassage.answer_id == answer_id)
+    if passage_id not in set(session.scalars(shown)):
+        raise InvalidInput(f"Answer {answer_id} was not read from passage {passage_id}; name one of its passages.")
 
 
 def _passage_values(answer_id: int, rank: int, hit: Hit) -> dict[str, Any]:
@@ -368,6 +386,8 @@ def _feedback(session: Session, answer_id: int) -> tuple[Feedback, ...]:
             rating=row.rating,
             comment=row.comment,
             corrected_answer=row.corrected_answer,
+            wrong_passage_id=row.wrong_passage_id,
+            is_review=row.is_review,
             user_id=row.user_id,
             created_at=row.created_at,
         )

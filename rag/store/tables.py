@@ -355,7 +355,11 @@ class AnswerScore(Base):
 
 
 class Feedback(Base):
-    """What a person said of an answer. Later rows do not replace earlier ones; views show the last."""
+    """What a person said of an answer. Later rows do not replace earlier ones; views show the last.
+
+    ``is_review`` marks the judgement of a reviewer, as against the thumb of whoever asked. ``wrong_passage_id`` is the
+    passage shown with the answer that should not have been; it is no foreign key, since the log outlives passages.
+    """
 
     __tablename__ = "feedback"
     __table_args__ = (
@@ -368,5 +372,7 @@ class Feedback(Base):
     rating: Mapped[int]
     comment: Mapped[str | None]
     corrected_answer: Mapped[str | None]
+    wrong_passage_id: Mapped[int | None]
+    is_review: Mapped[bool] = mapped_column(server_default=false())
     user_id: Mapped[str | None]
     created_at: Mapped[datetime]

@@ -173,6 +173,26 @@ def test_feedback_gathers_and_the_last_one_counts(library: Any, log: Callable[..
     assert (row.rating, row.num_feedback, row.comment, row.corrected_answer) == (-1, 2, None, "sixty days")
 
 
+def test_review_stands_apart_from_thumbs_and_names_the_wrong_passage(library: Any, log: Callable[..., int]) -> None:
+    answer_id = log()
+    with library.database.write() as session:
+        add_feedback(session, answer_id, rating=1)
+        add_feedback(session, answer_id, rating=-1, wrong_passage_id=8, is_review=True, user_id="ben")
+    with library.database.read() as session:
+        thumb, review = get_answer(session, answer_id).feedback
+        [row] = list_answers(session)
+    assert (thumb.is_review, thumb.wrong_passage_id) == (False, None)
+    assert (review.is_review, review.wrong_passage_id) == (True, 8)
+    assert (row.num_thumbs_up, row.num_thumbs_down, row.num_reviews) == (1, 0, 1)
+    assert (row.is_review, row.wrong_passage_id, row.rated_by, row.rated_at) == (True, 8, "ben", review.created_at)
+
+
+def test_wrong_passage_is_one_that_was_read(library: Any, log: Callable[..., int]) -> None:
+    answer_id = log()
+    with library.database.write() as session, pytest.raises(InvalidInput, match="not read from passage 99"):
+        add_feedback(session, answer_id, rating=-1, wrong_passage_id=99)
+
+
 @pytest.mark.parametrize("rating", [0, 2, -2, 5])
 def test_rating_is_good_or_bad(library: Any, log: Callable[..., int], rating: int) -> None:
     answer_id = log()
@@ -201,23 +221,38 @@ def test_review_row_is_flat_and_complete(library: Any, log: Callable[..., int]) 
         "answer": "thirty days",
         "abstained": False,
         "confidence": 0.9,
+        "answerability": None,
+        "answer_relevancy": 0.75,
+        "context_precision": 0.5,
+        "faithfulness": 1.0,
         "num_citations": 1,
         "first_quote": "thirty days",
         "first_source": "file:///travel.md",
         "first_title": "Travel",
-        "num_passages": 2,
-        "answer_relevancy": 0.75,
-        "context_precision": 0.5,
-        "rating": None,
-        "num_feedback": 0,
-        "comment": None,
-        "corrected_answer": None,
-        "model": "reader-1",
-        "total_ms": 30.0,
-        "dataset": None,
         "first_origin": "synthetic",
+        "num_passages": 2,
         "num_synthetic_citations": 1,
         "num_synthetic_passages": 1,
+        "rating": None,
+        "comment": None,
+        "corrected_answer": None,
+        "wrong_passage_id": None,
+        "is_review": None,
+        "rated_by": None,
+        "rated_at": None,
+        "num_feedback": 0,
+        "num_thumbs_up": 0,
+        "num_thumbs_down": 0,
+        "num_reviews": 0,
+        "model": "reader-1",
+        "embedding_model": "model",
+        "dataset": None,
+        "embed_ms": 1.5,
+        "retrieve_ms": None,
+        "rerank_ms": None,
+        "read_ms": 20.25,
+        "score_ms": None,
+        "total_ms": 30.0,
     }
 
 

@@ -16,7 +16,6 @@ from sqlalchemy.exc import IntegrityError
 from rag.errors import InvalidInput, StoreUnavailable
 from rag.records import Document, Passage
 from rag.store import migrate
-from rag.store.answer_review import ANSWER_REVIEW
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database, Session
 from rag.store.datasets import create_dataset, list_datasets
@@ -213,11 +212,6 @@ def test_check_constraints_of_database_and_models_are_the_same(engine: Engine) -
     for table in Base.metadata.sorted_tables:
         wanted = {str(constraint.name) for constraint in table.constraints if str(constraint.name).startswith("ck_")}
         assert {constraint["name"] for constraint in inspector.get_check_constraints(table.name)} == wanted
-
-
-def test_review_view_has_the_same_columns_on_both_databases(engine: Engine) -> None:
-    columns = [column["name"] for column in inspect(engine).get_columns("answer_review")]
-    assert columns == [column.name for column in ANSWER_REVIEW.columns]
 
 
 def test_upgrade_makes_the_folder_of_an_sqlite_file(tmp_path: Path) -> None:

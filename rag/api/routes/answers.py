@@ -11,6 +11,7 @@ from rag.api.answer_events import produce_answer
 from rag.api.callers import From
 from rag.api.conversation_schemas import ChainResponse
 from rag.api.event_stream import MEDIA_TYPE, STREAMED, EventStream
+from rag.api.permissions import require_role
 from rag.api.problems import on_rag_error, problems
 from rag.api.schemas import (
     AnswerListResponse,
@@ -149,14 +150,17 @@ def chain(answer_id: int, service: Service, caller: From) -> ChainResponse:
     with service.database.read() as session:
         ids = chain_ids(session, answer_id, caller=caller)
         answers = [get_answer(session, one, caller=caller).answer for one in ids]
+    audit_reading(service.database, caller, "answer.read", ids)
     return ChainResponse(answers=[AnswerResponse.from_record(answer) for answer in answers])
 
 
-@router.post("/{answer_id}/feedback", summary="Rate an answer", status_code=201, responses=problems(404, 422, 503))
+@router.post("/{answer_id}/feedback", summary="Rate an answer", status_code=201, responses=problems(403, 404, 422, 503))
 def rate(answer_id: int, given: FeedbackRequest, service: Service, caller: From) -> FeedbackResponse:
     """Say whether an answer was good, and what it should have said. The last word on an answer counts."""
     if caller.user_id is not None and given.user_id not in (None, caller.user_id):
         raise InvalidInput(f"Feedback with your key is {caller.user_id}'s; leave user_id out.")
+    if given.is_review:
+        require_role(caller, "reviewer")
     with service.database.write() as session:
         feedback_id = add_feedback(
             session,
@@ -164,6 +168,8 @@ def rate(answer_id: int, given: FeedbackRequest, service: Service, caller: From)
             rating=given.rating,
             comment=given.comment,
             corrected_answer=given.corrected_answer,
+            wrong_passage_id=given.wrong_passage_id,
+            is_review=given.is_review,
             user_id=caller.user_id or given.user_id,
             caller=caller,
         )
