@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rag.cancellation import NEVER, POLL_S, Cancellation
 from rag.errors import Busy, TimeLimitExceeded
 
 
@@ -18,19 +19,20 @@ class AnswerQueue:
         self._lock = threading.Lock()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, cancellation: Cancellation = NEVER) -> Iterator[None]:
         """Hold a place, after a wait where all are taken.
 
         Raises:
+            Cancelled: the answer is not wanted any more.
             Busy: too many wait already, or none became free in time.
         """
-        self._enter()
+        self._enter(cancellation)
         try:
             yield
         finally:
             self._leave()
 
-    def _enter(self) -> None:
+    def _enter(self, cancellation: Cancellation) -> None:
         with self._lock:
             if self._num_free:  # nobody waits then: a place that becomes free goes to the first who does
                 self._num_free -= 1
@@ -42,16 +44,25 @@ class AnswerQueue:
                 )
             turn = threading.Event()
             self._waiting.append(turn)
-        if turn.wait(self._max_wait_s):
+        if self._has_turn(turn, cancellation):
             return
         with self._lock:
             if turn.is_set():  # in the last moment
                 return
             self._waiting.remove(turn)
+        cancellation.check()
         raise Busy(
             f"No place became free within {self._max_wait_s:g} s; try again in a moment "
             "(settings: max_concurrent_answers, max_wait_s)."
         )
+
+    def _has_turn(self, turn: threading.Event, cancellation: Cancellation) -> bool:
+        """Wait for a turn as long as there is time and the answer is wanted."""
+        end = time.monotonic() + self._max_wait_s
+        while not turn.wait(max(0.0, min(POLL_S, end - time.monotonic()))):
+            if cancellation.is_cancelled or time.monotonic() >= end:
+                return False
+        return True
 
     def _leave(self) -> None:
         with self._lock:
@@ -67,11 +78,6 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds, self._end = seconds, time.monotonic() + seconds
 
-    @property
-    def remaining_s(self) -> float:
-        """Seconds left, 0 where none are."""
-        return max(0.0, self._end - time.monotonic())
-
     def check(self) -> None:
         """See whether there is time for another step.
 
@@ -80,20 +86,6 @@ class Deadline:
         """
         if time.monotonic() >= self._end:
             raise self._passed()
-
-    @contextmanager
-    def hold(self, lock: threading.Lock) -> Iterator[None]:
-        """Hold a lock, after a wait that ends when the time is up.
-
-        Raises:
-            TimeLimitExceeded: others held it until then.
-        """
-        if not lock.acquire(timeout=min(self.remaining_s, threading.TIMEOUT_MAX)):
-            raise self._passed()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _passed(self) -> TimeLimitExceeded:
         return TimeLimitExceeded(

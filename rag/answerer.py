@@ -105,7 +105,7 @@ class Answerer:
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         deadline = Deadline(self._timeout_s)
-        with self._queue.place():
+        with self._queue.place(options.cancellation):
             deadline.check()
             options = self._understood(question, options)
             found = self._search(question, collection=collection, options=options)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from rag.answer_queue import AnswerQueue, Deadline
-from rag.errors import Busy, TimeLimitExceeded
+from rag.cancellation import Cancellation
+from rag.errors import Busy, Cancelled, TimeLimitExceeded
 
 
 def _until(holds: Callable[[], bool]) -> None:
@@ -108,8 +109,28 @@ def test_deadline_lets_steps_begin_until_it_has_passed() -> None:
 
 def test_wait_for_a_lock_ends_with_the_deadline() -> None:
     lock = threading.Lock()
-    with lock, pytest.raises(TimeLimitExceeded), Deadline(0.02).hold(lock):
+    with lock, pytest.raises(TimeLimitExceeded), Cancellation().holding(lock, also=Deadline(0.02).check):
         pass
-    with Deadline(60).hold(lock):
+    with Cancellation().holding(lock, also=Deadline(60).check):
         assert lock.locked()
     assert not lock.locked()
+
+
+def test_who_goes_away_leaves_the_line() -> None:
+    queue = AnswerQueue(max_concurrent=1, max_waiting=1, max_wait_s=30)
+    cancellation, left = Cancellation(), threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(Cancelled), queue.place(cancellation):
+            pass
+        left.set()
+
+    with queue.place():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        _until(lambda: len(queue._waiting) == 1)
+        cancellation.cancel()
+        assert left.wait(5)
+        assert not queue._waiting
+    thread.join(5)
+    assert queue._num_free == 1

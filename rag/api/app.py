@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         redoc_url=None,
     )
     app.state.keeper = keeper
-    app.state.workers = Workers(settings.max_concurrent_answers)
+    app.state.workers = Workers(settings.max_concurrent_answers + settings.max_waiting_answers)
     for resource in (
         answers,
         replays,

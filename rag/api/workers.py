@@ -35,7 +35,10 @@ class Workers:
             Busy: all workers are at work.
         """
         if self._answering.available_tokens < 1:
-            raise Busy("Too many questions are in work; try again in a moment (setting: max_concurrent_answers).")
+            raise Busy(
+                "Too many questions are in work; try again in a moment "
+                "(settings: max_concurrent_answers, max_waiting_answers)."
+            )
         return await to_thread.run_sync(work, limiter=self._answering)
 
     async def check(self, work: Callable[[], T]) -> T:

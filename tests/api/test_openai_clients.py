@@ -1,7 +1,6 @@
 """The OpenAI-compatible routes with the real ``openai`` client against a real server, and with our own generator."""
 
 import base64
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import openai
 import pytest
 
+from rag.answer_queue import AnswerQueue
 from rag.api.app import create_app
 from rag.api.chat import NO_ANSWER, content_of, marked, question_of
 from rag.api.openai_schemas import ChatMessage
@@ -171,8 +171,8 @@ def test_errors_come_with_the_clients_own_classes(client: openai.OpenAI, stream:
 
 
 def test_busy_server_says_when_to_come_again(client: openai.OpenAI, service: Rag) -> None:
-    service.answerer._places = threading.BoundedSemaphore(1)
-    with service.answerer._places, pytest.raises(openai.InternalServerError) as caught:
+    service.answerer._queue = AnswerQueue(max_concurrent=1, max_waiting=0, max_wait_s=0)
+    with service.answerer._queue.place(), pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model="rag", messages=FOUNDER)
     assert caught.value.status_code == 503
     assert caught.value.response.headers["retry-after"] == "1"

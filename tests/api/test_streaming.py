@@ -55,7 +55,7 @@ class SlowGenerator:
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Rag]:
-    with Rag(settings.model_copy(update={"max_concurrent_answers": 1})) as opened:
+    with Rag(settings.model_copy(update={"max_concurrent_answers": 1, "max_waiting_answers": 0})) as opened:
         yield opened
 
 
