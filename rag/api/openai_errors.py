@@ -10,8 +10,20 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from rag.api.openai_schemas import ErrorDetail, ErrorResponse
-from rag.api.problems import RETRY_AFTER_SECONDS, describe_faults
-from rag.errors import Cancelled, InvalidInput, LimitExceeded, NotAllowed, NotFound, RagError, Unavailable
+from rag.api.problems import describe_faults, error_headers
+from rag.errors import (
+    Cancelled,
+    InvalidInput,
+    LimitExceeded,
+    Misdirected,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    RagError,
+    RateLimited,
+    TimeLimitExceeded,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +31,11 @@ log = logging.getLogger(__name__)
 KINDS: dict[type[RagError], tuple[int, str, str | None]] = {
     LimitExceeded: (400, "invalid_request_error", "limit_exceeded"),
     InvalidInput: (400, "invalid_request_error", None),
+    NotAuthenticated: (401, "invalid_request_error", "invalid_api_key"),
     NotAllowed: (403, "permission_error", None),
+    Misdirected: (421, "invalid_request_error", "misdirected"),
+    RateLimited: (429, "rate_limit_error", "rate_limit_exceeded"),
+    TimeLimitExceeded: (504, "server_error", "time_limit_exceeded"),
     NotFound: (404, "invalid_request_error", "model_not_found"),
     Unavailable: (503, "server_error", "unavailable"),
     Cancelled: (499, "server_error", "cancelled"),
@@ -32,6 +48,11 @@ TITLES: dict[int | str, str] = {
     500: "Internal error",
     503: "Not available now",
 }
+
+
+def speaks_openai(path: str) -> bool:
+    """Whether a path is one of those that clients of the OpenAI protocol call."""
+    return path in ("/v1/chat/completions", "/v1/embeddings", "/v1/models") or path.startswith("/v1/models/")
 
 
 class OpenAIRoute(APIRoute):
@@ -59,10 +80,8 @@ async def openai_error(request: Request, error: RagError) -> JSONResponse:
     status, kind, code = next(KINDS[known] for known in KINDS if isinstance(error, known))
     if status >= 500:
         log.error("Request %s: %s", request.state.request_id, error)
-    seconds = next((RETRY_AFTER_SECONDS[known] for known in RETRY_AFTER_SECONDS if isinstance(error, known)), None)
     detail = ErrorDetail(message=str(error), type=kind, code=code)
-    headers = None if seconds is None else {"Retry-After": str(seconds)}
-    return JSONResponse(ErrorResponse(error=detail).model_dump(), status, headers)
+    return JSONResponse(ErrorResponse(error=detail).model_dump(), status, error_headers(error))
 
 
 def openai_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -8,6 +8,7 @@
 ``rag.api.gate`` holds every request to it; what a role sees within a route is for the queries (``rag.store.access``).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -46,7 +47,7 @@ PERMISSIONS: Mapping[str, Access] = {
     "POST /v1/chat/completions": "reader",
     "POST /v1/embeddings": "reader",
     "GET /v1/models": "reader",
-    "GET /v1/models/{model:path}": "reader",
+    "GET /v1/models/{model}": "reader",
     "POST /v1/search": "reader",
     "GET /v1/documents": "reader",
     "GET /v1/documents/{document_id}": "reader",
@@ -127,17 +128,27 @@ def describe(document: dict[str, Any], problem: Mapping[int | str, Any]) -> None
                 operation["security"] = [{"bearer": []}, {"header": []}, {"cookie": []}]
                 operation["x-role"] = needed
                 statuses = (401, 403, 421, 429, 503)
+            # Clients of the OpenAI protocol are told errors in its form.
+            own_form = {key: told["content"] for key, told in operation["responses"].items() if key == "4XX"}
             for status in statuses:
-                operation["responses"].setdefault(str(status), problem[status])
+                told = {**problem[status], "content": own_form.get("4XX", problem[status]["content"])}
+                operation["responses"].setdefault(str(status), told)
 
 
 def _names(context: RouteContext) -> list[str]:
     methods = context.methods or {"GET", "HEAD"}
-    return sorted({f"{'GET' if method == 'HEAD' else method} {context.path}" for method in methods})
+    return sorted({f"{'GET' if method == 'HEAD' else method} {_described(context)}" for method in methods})
+
+
+def _described(context: RouteContext) -> str:
+    """A route's path as the OpenAPI document has it: without what its parameters match."""
+    return re.sub(r":\w+}", "}", str(context.path))
 
 
 def _pattern(context: RouteContext) -> tuple[Any, Mapping[str, str]]:
     is_mount = context.methods is None
     regex, *_ = compile_path(f"{context.path}/{{path:path}}" if is_mount else str(context.path))
     methods = context.methods or {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-    return regex, {method: f"{'GET' if method == 'HEAD' or is_mount else method} {context.path}" for method in methods}
+    return regex, {
+        method: f"{'GET' if method == 'HEAD' or is_mount else method} {_described(context)}" for method in methods
+    }

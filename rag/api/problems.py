@@ -143,10 +143,11 @@ def error_response(request: Request, error: RagError) -> JSONResponse:
         kind = TOO_LARGE
     if kind.status >= 500:
         log.error("Request %s: %s", request.state.request_id, error)
-    return problem_response(request, kind, str(error), setting=setting, headers=_headers(error))
+    return problem_response(request, kind, str(error), setting=setting, headers=error_headers(error))
 
 
-def _headers(error: RagError) -> dict[str, str]:
+def error_headers(error: RagError) -> dict[str, str]:
+    """What a response says beside an error: who may ask, and when to come again."""
     if isinstance(error, NotAuthenticated):  # as RFC 6750 has it
         return {"WWW-Authenticate": 'Bearer realm="rag"' + (', error="invalid_token"' if error.is_refused else "")}
     if isinstance(error, RateLimited):

@@ -51,13 +51,11 @@ def test_follow_up_of_a_follow_up_is_understood_by_its_standalone_form(filled: T
     assert (third["standalone_question"], third["answer"]) == ("Where was the company founded?", "Lisbon")
 
 
-def test_logged_follow_up_is_reproduced_and_explained_in_the_form_that_was_read(
-    filled: TestClient, service: Rag
-) -> None:
+def test_logged_follow_up_is_replayed_and_explained_in_the_form_that_was_read(filled: TestClient, service: Rag) -> None:
     conversation_id = _ask(filled, "Who founded the company?", conversation=True)["conversation_id"]
     second = _ask(filled, "And when did it move to Porto?", conversation_id=conversation_id)
-    reproduced = service.reproduce(second["id"])
-    assert (reproduced.same, reproduced.answer, dict(reproduced.changed)) == (True, "1994", {})
+    replayed = service.replay(second["id"])
+    assert (replayed.same, replayed.answer, dict(replayed.changed)) == (True, "1994", {})
 
 
 def test_prompt_chain_is_read_back_in_order(filled: TestClient, check_problem: Check) -> None:
