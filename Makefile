@@ -6,6 +6,8 @@ export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 # Threads that wait let others have the core: tests run in several processes, each with threads of its own.
 export OMP_WAIT_POLICY = PASSIVE
+# Without it the heaps of all the threads that tests start and end keep what they once held.
+export MALLOC_ARENA_MAX = 2
 
 .PHONY: help install demo test check format serve clean
 

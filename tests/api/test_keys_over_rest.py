@@ -445,3 +445,10 @@ def test_websocket_is_refused(service: Rag) -> None:
     with pytest.raises(WebSocketDisconnect) as refused, TestClient(app).websocket_connect("/socket"):
         pass
     assert refused.value.code == 1008
+
+
+def test_clients_of_the_openai_protocol_are_refused_in_its_form(closed: Closed) -> None:
+    asked = {"model": "rag", "messages": [{"role": "user", "content": "Who?"}]}
+    refused = closed().post("/v1/chat/completions", json=asked)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert refused.headers["www-authenticate"].startswith("Bearer")
