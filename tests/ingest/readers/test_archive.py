@@ -171,7 +171,7 @@ def test_the_names_of_fields_hold_within_archives(read: ReadAll) -> None:
     assert (document.source, document.text) == ("upload:a.zip#member=a.json&id=7", "One.")
 
 
-@pytest.mark.parametrize("data", [b"no archive", pack({"a.txt": "One."})[:-30]])
+@pytest.mark.parametrize("data", [b"no archive", pack({"a.txt": "One."})[:-30]], ids=["another file", "cut off"])
 def test_a_damaged_archive_is_refused(read: ReadAll, data: bytes) -> None:
     with pytest.raises(UnreadableDocument, match="a.zip is damaged or no ZIP archive"):
         read(data, "a.zip")
