@@ -8,9 +8,10 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from functools import partialmethod
+from functools import cache, partialmethod
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,10 +20,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
+import rag.index.embedders
 from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_model_loading
-from rag.reader.checkpoint import new_reader
+from rag.reader.checkpoint import SHIPPED_WEIGHTS, new_reader
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
+from rag.reader.reader import Reader
 from rag.store import migrate
 from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
@@ -41,6 +44,24 @@ def _clients_are_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     here = partialmethod(TestClient.__init__, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000))
     monkeypatch.setattr(TestClient, "__init__", here)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shipped_models_are_loaded_once() -> Iterator[None]:
+    """Hand out the shipped models that are loaded already. They take memory, which is not free again at once."""
+    load_embedder, load_reader = rag.index.embedders.Embedder, Reader.load
+    embedder_once, reader_once = cache(load_embedder), cache(load_reader)
+
+    def embedder(name: str, **options: Any) -> Embedder:
+        return embedder_once(name, **options) if name == CARRIED_MODEL else load_embedder(name, **options)
+
+    def reader(weights: Path, *rest: Any, **options: Any) -> Reader:
+        return (reader_once if weights == SHIPPED_WEIGHTS else load_reader)(weights, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rag.index.embedders, "Embedder", embedder)
+        patch.setattr(Reader, "load", reader)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +206,7 @@ def tokenizer(tiny_encoder_folder: Path) -> ReaderTokenizer:
 def embedder() -> Embedder:
     """The real embedding model."""
     quiet_model_loading()
-    return Embedder(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=32)
+    return rag.index.embedders.Embedder(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=32)
 
 
 @pytest.fixture

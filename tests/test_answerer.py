@@ -79,7 +79,7 @@ def test_what_is_logged_is_what_was_given(service: Rag) -> None:
     assert logged.model_sha256
     assert logged.settings["reader_dtype"] in ("float32", "bfloat16")
     assert row.question == "Who founded the company?"
-    assert set(given.scores) == {"confidence", "answerability", "answer_relevancy", "context_precision"}
+    assert set(given.scores) == {"confidence", "answerability", "answer_relevancy", "context_precision", "faithfulness"}
     assert set(given.timings_ms) == {"embed", "retrieve", "read", "score", "total"}
     assert all(hit.scores.relevance is not None for hit in given.passages)
 

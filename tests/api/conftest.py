@@ -1,4 +1,4 @@
-"""A server over a real database with the real models, which are loaded once for all tests."""
+"""A server over a real database with the real models."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,40 +14,17 @@ import rag.index.embedders
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
-from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
-from rag.reader.checkpoint import SHIPPED_WEIGHTS
-from rag.reader.reader import Reader
 from rag.records import OWNER, Role
 from rag.store.api_keys import NewApiKey, create_api_key
 from rag.store.database import Database
-from rag.transformer.processor import choose_dtype
 
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."
 
 
-@pytest.fixture(scope="session")
-def shipped_reader() -> Reader:
-    """The reader that ships."""
-    return Reader.load(SHIPPED_WEIGHTS, model_folder(CARRIED_MODEL), dtype=choose_dtype("auto"))
-
-
 @pytest.fixture(autouse=True)
-def _in_a_hurry(embedder: Embedder, shipped_reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hand out the models that are loaded already, where those are asked for; do not wait long for a lock."""
-    load_embedder, load_reader = rag.index.embedders.Embedder, Reader.load
-    monkeypatch.setattr(
-        rag.index.embedders,
-        "Embedder",
-        lambda name, **options: embedder if name == CARRIED_MODEL else load_embedder(name, **options),
-    )
-    monkeypatch.setattr(
-        Reader,
-        "load",
-        lambda weights, *rest, **options: (
-            shipped_reader if weights == SHIPPED_WEIGHTS else load_reader(weights, *rest, **options)
-        ),
-    )
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait long for a lock."""
     monkeypatch.setattr(rag.assemble, "Database", partial(Database, busy_timeout=0.2))
 
 
