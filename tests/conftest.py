@@ -36,14 +36,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
-@pytest.fixture(autouse=True)
-def _clients_are_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _clients_are_on_this_machine() -> Iterator[None]:
     """A test's client comes from a loopback address and asks for one, as a browser on this machine does.
 
     By itself it says that it is ``testclient`` and asks ``testserver``, which a server on loopback refuses.
     """
     here = partialmethod(TestClient.__init__, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000))
-    monkeypatch.setattr(TestClient, "__init__", here)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TestClient, "__init__", here)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -58,7 +58,7 @@ def test_answer_is_cited_traced_and_logged(open_service: Callable[..., Rag], mod
     assert [hit.scores.fused for hit in given.passages] == sorted(
         (h.scores.fused for h in given.passages), reverse=True
     )
-    assert set(given.scores) == {"confidence", "answer_relevancy"}
+    assert set(given.scores) == {"confidence", "answer_relevancy", "faithfulness"}
     _check_logged(service, given)
     with service.database.read() as session:
         logged = get_answer(session, given.id)

@@ -26,9 +26,10 @@ def log(database: Database) -> Database:
         get_or_create_collection(session, "handbooks", embedding_model="model")
     with database.migrate() as connection:
         for statement in (
-            "CREATE TABLE api_keys (id INTEGER PRIMARY KEY, key_hash TEXT)",
-            "INSERT INTO api_keys VALUES (1, 'topsecret')",
-            "CREATE VIEW keys_of_people AS SELECT key_hash FROM api_keys",
+            "INSERT INTO users (id, created_at) VALUES ('amara', '2025-06-02 09:15:00')",
+            "INSERT INTO api_keys (id, user_id, name, secret_sha256, role, created_at)"
+            " VALUES (1, 'amara', 'laptop', 'topsecret', 'reader', '2025-06-02 09:15:00')",
+            "CREATE VIEW keys_of_people AS SELECT secret_sha256 FROM api_keys",
         ):
             connection.exec_driver_sql(statement)
     return database
@@ -90,14 +91,14 @@ def test_what_is_not_one_reading_statement_is_refused(log: Database, query: str)
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT key_hash FROM api_keys",
-        "SELECT KEY_HASH FROM API_KEYS",
+        "SELECT secret_sha256 FROM api_keys",
+        "SELECT SECRET_SHA256 FROM API_KEYS",
         "SELECT count(*) AS num FROM api_keys",
         "SELECT * FROM keys_of_people",
-        "SELECT name FROM collections WHERE EXISTS (SELECT 1 FROM api_keys WHERE key_hash LIKE 't%')",
-        "WITH k AS (SELECT key_hash FROM api_keys) SELECT length(key_hash) AS n FROM k",
+        "SELECT name FROM collections WHERE EXISTS (SELECT 1 FROM api_keys WHERE secret_sha256 LIKE 't%')",
+        "WITH k AS (SELECT secret_sha256 FROM api_keys) SELECT length(secret_sha256) AS n FROM k",
         "SELECT 1 AS one FROM collections UNION ALL SELECT id FROM api_keys",
-        "SELECT (SELECT key_hash FROM api_keys) AS stolen",
+        "SELECT (SELECT secret_sha256 FROM api_keys) AS stolen",
     ],
 )
 def test_tables_that_are_kept_back_cannot_be_read_by_any_way(log: Database, query: str) -> None:
@@ -112,7 +113,7 @@ def test_tables_that_are_kept_back_cannot_be_read_by_any_way(log: Database, quer
         "SELECT query_to_xml('SELECT * FROM api_keys', true, false, '') AS x",
         "SELECT U&\"\\0071uery_to_xml\"('SELECT * FROM api_keys', true, false, '') AS x",
         "SELECT table_to_xml('answers', true, false, '') AS x",
-        "SELECT * FROM ts_stat('SELECT to_tsvector(key_hash) FROM api_keys')",
+        "SELECT * FROM ts_stat('SELECT to_tsvector(secret_sha256) FROM api_keys')",
         "SELECT set_config('role', 'none', true) AS x",
         "SELECT set_config('statement_timeout', '0', true) AS x FROM collections",
         "SELECT pg_read_file('/etc/passwd') AS x",
@@ -183,8 +184,6 @@ def test_every_table_is_either_readable_or_kept_back() -> None:
 def reader(postgres_copy: str) -> Iterator[Database]:
     """A database seen by its read-only role."""
     owner = Database(postgres_copy)
-    with owner.migrate() as connection:
-        connection.exec_driver_sql("CREATE TABLE api_keys (key_hash TEXT)")
     assert "answer_review" in grant_reading(owner)
     assert grant_reading(owner) == grant_reading(owner)
     with owner.migrate() as connection:
