@@ -1,5 +1,6 @@
 """Keys over REST: without one nothing is told, and with one exactly what it opens."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from httpx2 import Response
 from starlette.websockets import WebSocketDisconnect
 
 from rag.api.app import create_app
+from rag.api.openai_errors import speaks_openai
 from rag.api.permissions import PERMISSIONS
 from rag.assemble import Rag
 from rag.config import Settings
@@ -58,11 +60,14 @@ def test_without_a_key_nothing_but_the_pages_is_open(closed: Closed, check_probl
     stranger = closed(None)
     for name, access in PERMISSIONS.items():
         method, path = name.split(" ")
-        response = stranger.request(method, path.format(answer_id=1, document_id=1, dataset_id=1, other_id=1, key_id=1))
+        response = stranger.request(method, re.sub(r"{\w+}", "1", path))
         if access == "everyone":
             assert response.status_code != 401, name
             continue
-        assert "rag keys create" in check_problem(response, 401, "not-authenticated")
+        if speaks_openai(path):
+            assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
+        else:
+            assert "rag keys create" in check_problem(response, 401, "not-authenticated")
         assert response.headers["www-authenticate"] == 'Bearer realm="rag"'
         assert "support" not in response.text
 
@@ -134,12 +139,11 @@ def test_each_role_may_do_just_what_the_table_says(closed: Closed, check_problem
             method, path = name.split(" ")
             if access == "everyone":
                 continue
-            path = path.format(answer_id=999, document_id=999, dataset_id=999, other_id=999, key_id=999)
-            response = client.request(method, path)
+            response = client.request(method, re.sub(r"{\w+}", "999", path))
             if order.index(role) < order.index(access):
                 assert f"needs the role {access}" in check_problem(response, 403, "not-allowed")
             else:
-                assert response.status_code in (200, 404, 422), (role, name, response.text)
+                assert response.status_code in (200, 400, 404, 422), (role, name, response.text)
 
 
 @pytest.mark.usefixtures("world")
@@ -425,7 +429,7 @@ def test_steps_after_the_time_is_up_are_not_begun(
 def test_question_without_a_place_is_told_to_come_again(
     filled: TestClient, service: Rag, check_problem: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full() -> None:
+    def full(_: object) -> None:
         raise Busy("Too many questions are in work.")
 
     monkeypatch.setattr(service.answerer._queue, "_enter", full)
@@ -445,10 +449,3 @@ def test_websocket_is_refused(service: Rag) -> None:
     with pytest.raises(WebSocketDisconnect) as refused, TestClient(app).websocket_connect("/socket"):
         pass
     assert refused.value.code == 1008
-
-
-def test_clients_of_the_openai_protocol_are_refused_in_its_form(closed: Closed) -> None:
-    asked = {"model": "rag", "messages": [{"role": "user", "content": "Who?"}]}
-    refused = closed().post("/v1/chat/completions", json=asked)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
-    assert refused.headers["www-authenticate"].startswith("Bearer")

@@ -171,7 +171,7 @@ def test_caller_who_goes_away_frees_the_worker_within_a_second(
     workers: Workers = app.state.workers
     url = client.base_url
     body = json.dumps({**QUESTION, "stream": stream}).encode()
-    fields = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    fields = f"Host: {url.host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     head = f"POST /v1/answers HTTP/1.1\r\n{fields}\r\n\r\n"
     with socket.create_connection((url.host, url.port)) as connection:
         connection.sendall(head.encode() + body)
