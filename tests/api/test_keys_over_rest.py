@@ -246,6 +246,22 @@ def test_reviewer_sees_everybodys_answers_and_that_is_audited(closed: Closed, se
 
 
 @pytest.mark.usefixtures("world")
+def test_every_other_way_to_see_an_answer_of_another_is_audited(closed: Closed, service: Rag) -> None:
+    amara, reviewer = closed("reader", user_id="amara"), closed("reviewer", user_id="rita")
+    hers = _ask(amara)
+    assert amara.post(f"/v1/answers/{hers}/feedback", json={"rating": -1}).status_code == 201
+    assert [queued["answer_id"] for queued in reviewer.get("/v1/review-queue").json()["answers"]] == [hers]
+    assert reviewer.get(f"/v1/answers/{hers}/chain").status_code == 200
+    assert reviewer.post(f"/v1/answers/{hers}/replay").json()["same"]
+    events = [event for event in _events(service) if event.action.startswith("answer")]
+    assert [(event.action, event.target, event.user_id) for event in reversed(events)] == [
+        ("answer.list", str(hers), "rita"),
+        ("answer.read", str(hers), "rita"),
+        ("answer.read", str(hers), "rita"),
+    ]
+
+
+@pytest.mark.usefixtures("world")
 def test_reviewer_sees_answers_as_far_as_labels_allow(closed: Closed) -> None:
     hr, plain = closed("reader", access_labels=["hr"]), closed("reader", user_id="ben", access_labels=[])
     hers, his = _ask(hr), _ask(plain)

@@ -12,6 +12,7 @@ from rag.api.conversation_schemas import (
 )
 from rag.api.problems import problems
 from rag.api.service import Service
+from rag.store.audit import audit_reading
 from rag.store.conversations import delete_conversation, get_conversation, list_conversations
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
@@ -41,6 +42,7 @@ def show(conversation_id: int, service: Service, caller: From) -> ConversationRe
     """Show a conversation with its answers in order. It is open only to those to whom all its answers are."""
     with service.database.read() as session:
         found = get_conversation(session, conversation_id, caller=caller)
+    audit_reading(service.database, caller, "answer.read", [answer.id for answer in found.answers])
     return ConversationResponse.from_record(found)
 
 

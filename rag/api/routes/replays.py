@@ -6,6 +6,7 @@ from rag.api.callers import From
 from rag.api.problems import problems
 from rag.api.replay_schemas import ReplayResponse
 from rag.api.service import Service
+from rag.store.audit import audit_reading
 
 router = APIRouter(prefix="/v1/answers", tags=["answers"])
 
@@ -16,4 +17,6 @@ def replay(answer_id: int, service: Service, caller: From) -> ReplayResponse:
 
     It is searched with the eyes of who asked then. Nothing of it is logged.
     """
-    return ReplayResponse.from_record(service.replay(answer_id, caller=caller))
+    replayed = service.replay(answer_id, caller=caller)
+    audit_reading(service.database, caller, "answer.read", [answer_id])
+    return ReplayResponse.from_record(replayed)

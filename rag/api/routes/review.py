@@ -11,6 +11,7 @@ from rag.api.review_schemas import AgreementListResponse, AgreementResponse, Rev
 from rag.api.service import Service
 from rag.review.agreement import agreements
 from rag.review.usage_report import MAX_DAYS, last_days, usage_report
+from rag.store.audit import audit_reading
 from rag.store.review_queue import QueueCursor, list_queue
 from rag.store.reviews import list_judgements
 
@@ -30,6 +31,7 @@ def queue(
     after = None if cursor is None else QueueCursor.parse(cursor)
     with service.database.read() as session:
         queued = list_queue(session, collection=collection, after=after, limit=limit + 1, caller=caller)
+    audit_reading(service.database, caller, "answer.list", [one.answer_id for one in queued[:limit]])
     return ReviewQueueResponse.from_records(queued, limit=limit)
 
 
