@@ -128,11 +128,11 @@ def describe(document: dict[str, Any], problem: Mapping[int | str, Any]) -> None
                 operation["security"] = [{"bearer": []}, {"header": []}, {"cookie": []}]
                 operation["x-role"] = needed
                 statuses = (401, 403, 421, 429, 503)
-            # Clients of the OpenAI protocol are told errors in its form.
-            own_form = {key: told["content"] for key, told in operation["responses"].items() if key == "4XX"}
+            responses = operation["responses"]
             for status in statuses:
-                told = {**problem[status], "content": own_form.get("4XX", problem[status]["content"])}
-                operation["responses"].setdefault(str(status), told)
+                # Routes of the OpenAI protocol tell errors in its form, and say so of all of them.
+                content = responses.get("4XX", problem[status])["content"]
+                responses.setdefault(str(status), {**problem[status], "content": content})
 
 
 def _names(context: RouteContext) -> list[str]:

@@ -47,17 +47,22 @@ def _count(table: str, condition: str = "") -> str:
     return f"(SELECT count(*) FROM {table} WHERE {table}.answer_id = answers.id{condition})"  # noqa: S608
 
 
+_ANSWER_COLUMNS = (
+    ViewColumn("created_at", "answers.created_at", "moment", "When it was given, UTC."),
+    ViewColumn("collection", "collections.name", "text", "The collection that was asked."),
+    ViewColumn("question", "answers.question", "text", "What was asked."),
+    ViewColumn("answer", "answers.answer", "text", "What was answered; empty where it abstained."),
+    ViewColumn("abstained", "answers.abstained", "boolean", "Whether the answer was withheld."),
+    ViewColumn("confidence", "answers.confidence", "number", "How sure the generator was, 0 to 1."),
+)
+"""What each view that shows whole answers says of one, beside its id."""
+
 ANSWER_REVIEW = View(
     name="answer_review",
     meaning="One row for each answer that a person asked for, flat.",
     columns=(
         ViewColumn("answer_id", "answers.id", "integer", "The answer's id: `answers.id`."),
-        ViewColumn("created_at", "answers.created_at", "moment", "When it was given, UTC."),
-        ViewColumn("collection", "collections.name", "text", "The collection that was asked."),
-        ViewColumn("question", "answers.question", "text", "What was asked."),
-        ViewColumn("answer", "answers.answer", "text", "What was answered; empty where it abstained."),
-        ViewColumn("abstained", "answers.abstained", "boolean", "Whether the answer was withheld."),
-        ViewColumn("confidence", "answers.confidence", "number", "How sure the generator was, 0 to 1."),
+        *_ANSWER_COLUMNS,
         *(ViewColumn(metric, _last_score(metric), "number", meaning) for metric, meaning in METRICS.items()),
         ViewColumn("num_citations", _count("citations"), "integer", "How many citations it has."),
         ViewColumn("first_quote", "first_citation.quote", "text", "The words of the first citation; null without one."),
@@ -239,12 +244,7 @@ REVIEW_QUEUE = View(
     "was asked often is there once, with its last answer.",
     columns=(
         ViewColumn("answer_id", "queued.answer_id", "integer", "The answer's id."),
-        ViewColumn("created_at", "answers.created_at", "moment", "When it was given, UTC."),
-        ViewColumn("collection", "collections.name", "text", "The collection that was asked."),
-        ViewColumn("question", "answers.question", "text", "What was asked."),
-        ViewColumn("answer", "answers.answer", "text", "What was answered; empty where it abstained."),
-        ViewColumn("abstained", "answers.abstained", "boolean", "Whether the answer was withheld."),
-        ViewColumn("confidence", "answers.confidence", "number", "How sure the generator was, 0 to 1."),
+        *_ANSWER_COLUMNS,
         ViewColumn("lowest_score", "queued.lowest_score", "number", f"The lowest of {', '.join(_COMPARED)}."),
         ViewColumn("highest_score", "queued.highest_score", "number", "The highest of them."),
         ViewColumn(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from rag.records import OWNER, Caller
@@ -33,14 +33,11 @@ def list_judgements(session: Session, *, collection: str | None = None, caller: 
         .where(
             tables.Feedback.id.in_(last),
             tables.Answer.evaluation_run_id.is_(None),
+            *_asked_of(collection),
             *answers_open_to(caller, tables.Feedback.answer_id),
         )
         .order_by(tables.Feedback.answer_id, tables.Feedback.user_id)
     )
-    if collection is not None:
-        statement = statement.join(tables.Collection, tables.Collection.id == tables.Answer.collection_id).where(
-            tables.Collection.name == collection
-        )
     return [
         Judgement(answer_id=answer_id, reviewer=user_id or "", rating=rating)
         for answer_id, user_id, rating in session.execute(statement)
@@ -63,13 +60,17 @@ def judged_answer_ids(
         judged = judged.where(tables.Feedback.is_review)
     statement = (
         select(tables.Answer.id)
-        .where(tables.Answer.evaluation_run_id.is_(None), tables.Answer.id.in_(judged))
+        .where(tables.Answer.evaluation_run_id.is_(None), tables.Answer.id.in_(judged), *_asked_of(collection))
         .order_by(tables.Answer.id)
     )
-    if collection is not None:
-        statement = statement.join(tables.Collection, tables.Collection.id == tables.Answer.collection_id).where(
-            tables.Collection.name == collection
-        )
     if since is not None:
         statement = statement.where(tables.Answer.created_at >= since)
     return list(session.scalars(statement))
+
+
+def _asked_of(collection: str | None) -> list[ColumnElement[bool]]:
+    """What an answer must fulfil to be one of a collection; nothing where all are wanted."""
+    if collection is None:
+        return []
+    named = select(tables.Collection.id).where(tables.Collection.name == collection)
+    return [tables.Answer.collection_id.in_(named)]
