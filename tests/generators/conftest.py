@@ -172,7 +172,10 @@ def attack() -> str:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_file: Path, embedder: Embedder) -> Path:
-    """A data folder with the collections default, attacked (one document more) and long; tests add answers to it."""
+    """A data folder with the collections default, attacked (one document more) and long.
+
+    Tests add answers to it, never documents: which tests run before which is not fixed.
+    """
     folder = tmp_path_factory.mktemp("library")
     week = "The support rota of week {} was discussed at length by everybody. "
     collections = {

@@ -93,13 +93,8 @@ def test_flagged_sentences_are_shown_where_answers_are_not_withheld(
 
 def test_only_passages_that_were_read_are_logged(open_service: Callable[..., Rag], model_server: Any) -> None:
     service = open_service(generator_prompt_chars=4_000)
-    long = "\n\n".join(
-        f"The support rota of week {week} was discussed at length by everybody. " * 9 for week in range(9)
-    )
-    (service.settings.data_dir / "long.txt").write_text(long)
-    service.ingest(service.settings.data_dir / "long.txt")
     model_server.will_say(REFUSAL)
-    given = service.ask(QUESTION)
+    given = service.ask(QUESTION, collection="long")
     asked = model_server.bodies[-1]["messages"][1]["content"]
     assert 0 < len(given.passages) == asked.count(" number=") < len(service.search(QUESTION, collection="long"))
 
