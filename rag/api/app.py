@@ -9,7 +9,8 @@ from anyio import to_thread
 from fastapi import FastAPI
 
 from rag.api.edge import BodyLimit, Edge
-from rag.api.problems import Problem, add_problem_handlers
+from rag.api.openapi import complete
+from rag.api.problems import add_problem_handlers
 from rag.api.routes import answers, collections, datasets, documents, health, search
 from rag.api.service import ServiceKeeper
 from rag.assemble import Rag
@@ -24,10 +25,8 @@ DESCRIPTION = (
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, with the schema of problems, which no route returns by itself."""
-        document = super().openapi()
-        document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
-        return document
+        """The OpenAPI document; see ``rag.api.openapi``."""
+        return super().openapi() if self.openapi_schema else complete(super().openapi())
 
 
 def create_app(settings: Settings | None = None, *, service: Rag | None = None) -> FastAPI:

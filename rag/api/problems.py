@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from rag.api.schemas import Response
 from rag.errors import (
@@ -111,7 +112,7 @@ def problem_response(
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI document says of a route's errors."""
-    titles = {kind.status: kind.title for kind in KINDS.values()} | {413: TOO_LARGE.title, 422: INVALID_INPUT.title}
+    titles = {kind.status: kind.title for kind in (*KINDS.values(), *HTTP_KINDS.values(), TOO_LARGE, INVALID_INPUT)}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": titles[status], "content": content} for status in (*statuses, 500)}
 
@@ -161,10 +162,18 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     detail = f"{str(error.detail).rstrip('.')}."
     if error.status_code == 404:
         detail = f"Not Found: there is nothing at {path}; /docs lists what there is."
+    headers = dict(error.headers or {})
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"Method Not Allowed: {path} takes {allowed}, not {request.method}."
-    return problem_response(request, kind, detail, headers=error.headers)
+        headers["Allow"] = _allowed_methods(request) or headers.get("Allow", "GET")
+        detail = f"Method Not Allowed: {path} takes {headers['Allow']}, not {request.method}."
+    return problem_response(request, kind, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """All methods of the path, as the header Allow lists them (RFC 9110, 10.2.1); the router knows one route's only."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    found = [methods for template, methods in paths.items() if compile_path(template)[0].fullmatch(request.url.path)]
+    return ", ".join(sorted({method.upper() for methods in found for method in methods}))
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

@@ -90,8 +90,15 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
     return made
 
 
-def list_collections(session: Session, *, caller: Caller = OWNER) -> list[CollectionSize]:
-    """All collections by name, with the documents (deleted ones left out) and passages that ``caller`` may see."""
+def list_collections(
+    session: Session, *, caller: Caller = OWNER, after_name: str = "", limit: int | None = None
+) -> list[CollectionSize]:
+    """Collections by name, with the documents (deleted ones left out) and passages that ``caller`` may see.
+
+    ``after_name`` continues after a page; None as ``limit``: all of them.
+    """
+    # Sorted here, because databases disagree on the order of letters.
+    names = sorted(name for name in session.scalars(select(tables.Collection.name)) if name > after_name)
     collection_documents = and_(
         tables.Document.collection_id == tables.Collection.id,
         tables.Document.deleted_at.is_(None),
@@ -111,6 +118,8 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         num_synthetic.correlate(tables.Collection).scalar_subquery(),
         num_passages.correlate(tables.Collection).scalar_subquery(),
     )
+    if limit is not None or after_name:
+        statement = statement.where(tables.Collection.name.in_(names[:limit]))
     sizes = [
         CollectionSize(
             collection=_collection(row),
@@ -121,7 +130,6 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         )
         for row, documents, synthetic, passages in session.execute(statement)
     ]
-    # Sorted here, because databases disagree on the order of letters.
     return sorted(sizes, key=lambda size: size.collection.name)
 
 

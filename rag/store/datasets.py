@@ -132,9 +132,14 @@ def find_dataset(session: Session, collection_id: int, name: str) -> Dataset:
     return found[0]
 
 
-def list_datasets(session: Session, *, collection_id: int | None = None) -> list[Dataset]:
-    """All datasets, oldest first; of one collection if given."""
-    return _datasets(session, *([] if collection_id is None else [DatasetRow.collection_id == collection_id]))
+def list_datasets(
+    session: Session, *, collection_id: int | None = None, after_id: int = 0, limit: int | None = None
+) -> list[Dataset]:
+    """Datasets, oldest first; of one collection if given. ``after_id`` continues after a page; no ``limit``: all."""
+    wanted = [DatasetRow.id > after_id]
+    if collection_id is not None:
+        wanted.append(DatasetRow.collection_id == collection_id)
+    return _datasets(session, *wanted, limit=limit)
 
 
 def list_dataset_documents(
@@ -302,7 +307,7 @@ def _write_documents(
     }
 
 
-def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
+def _datasets(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[Dataset]:
     num_erased = select(func.count()).select_from(DatasetErasure).where(DatasetErasure.dataset_id == DatasetRow.id)
     statement = (
         select(
@@ -321,5 +326,6 @@ def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
         .join(Collection, Collection.id == DatasetRow.collection_id)
         .where(DatasetRow.id.not_in(_DRAFTS), *wanted)
         .order_by(DatasetRow.id)
+        .limit(limit)
     )
     return [Dataset(**row._mapping) for row in session.execute(statement)]

@@ -1,11 +1,12 @@
 """Questions, their answers as logged, and what people say of them."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
 from rag.api.callers import From
+from rag.api.moments import Moment
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.problems import problems
 from rag.api.schemas import (
     AnswerListResponse,
@@ -50,11 +51,11 @@ def list_some(
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     rating: Annotated[Literal["-1", "1"] | None, Query(description="Of the last feedback.")] = None,
-    since: Annotated[datetime | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Exclusive.")] = None,
+    since: Annotated[Moment | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
+    until: Annotated[Moment | None, Query(description="Exclusive.")] = None,
     contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
-    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> AnswerListResponse:
     """List the log, newest first: the rows of the SQL view answer_review."""
     with service.database.read() as session:
@@ -69,15 +70,12 @@ def list_some(
             since=since,
             until=until,
             contains=contains,
-            before_id=before_id,
+            before_id=read_cursor(cursor, "answers", first=0) or None,
             limit=limit + 1,
             caller=caller,
         )
-    shown = rows[:limit]
-    return AnswerListResponse(
-        answers=[AnswerSummary.from_record(row) for row in shown],
-        next_before_id=shown[-1].answer_id if len(rows) > limit else None,
-    )
+    shown, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
+    return AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in shown], next=following)
 
 
 @router.get("/{answer_id}", summary="Show a logged answer", responses=problems(404, 422, 503))

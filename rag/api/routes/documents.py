@@ -8,6 +8,7 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from rag.api.callers import From
 from rag.api.ingestion_schemas import UploadResponse
 from rag.api.name_values import parse_filters, parse_tags
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.problems import problems
 from rag.api.schemas import (
     ACCESS_LABELS,
@@ -72,8 +73,8 @@ def list_some(
             description=FILTER_TEXT,
         ),
     ],
-    after_id: Annotated[int, Query(description="next_after_id of the page before.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = "",
+    limit: Limit = 100,
     include_deleted: bool = False,
 ) -> DocumentListResponse:
     """List the documents of a collection by id."""
@@ -83,14 +84,14 @@ def list_some(
             get_collection(session, collection).id,
             caller=caller,
             filters=parse_filters(filters, field="The filter"),
-            after_id=after_id,
+            after_id=read_cursor(cursor, "documents", first=0),
             limit=limit + 1,  # one more than is shown tells whether there is a next page
             include_deleted=include_deleted,
         )
-    shown = documents[:limit]
+    shown, following = cut_page(documents, "documents", limit=limit, key=lambda document: document.id)
     return DocumentListResponse(
         documents=[DocumentResponse.from_record(document, collection=collection) for document in shown],
-        next_after_id=shown[-1].id if len(documents) > limit else None,
+        next=following,
     )
 
 

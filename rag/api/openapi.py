@@ -1,0 +1,45 @@
+"""What the OpenAPI document says beside what FastAPI reads from the routes: problems, and examples."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rag.api.examples import PROBLEM, REQUESTS, RESPONSES
+from rag.api.problems import MEDIA_TYPE, Problem, problems
+
+BODY_PROBLEMS = ("400", "413")
+"""What any request with a body may be told: that it cannot be read, or is too large."""
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add what FastAPI does not know to an OpenAPI document, in place; returns it.
+
+    These are the schema of problems, which no route returns by itself, the two problems of any body, and examples.
+    """
+    document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _add_body_problems(operation)
+            name = f"{method.upper()} {path}"
+            _add_examples(operation, RESPONSES.get(name, {}), path)
+            for described in operation.get("requestBody", {}).get("content", {}).values():
+                if name in REQUESTS:
+                    described["example"] = REQUESTS[name]
+    return document
+
+
+def _add_body_problems(operation: dict[str, Any]) -> None:
+    if "requestBody" in operation:
+        known = problems(*(int(status) for status in BODY_PROBLEMS))
+        for status in BODY_PROBLEMS:
+            operation["responses"].setdefault(status, known[int(status)])
+
+
+def _add_examples(operation: dict[str, Any], examples: Mapping[str, Any], path: str) -> None:
+    for status, response in operation["responses"].items():
+        content = response.get("content", {})
+        if MEDIA_TYPE in content:
+            problem = {**PROBLEM, "status": int(status), "title": response["description"], "instance": path}
+            response["content"] = {MEDIA_TYPE: {**content[MEDIA_TYPE], "example": problem}}
+        elif status in examples:
+            for described in content.values():
+                described["example"] = examples[status]
