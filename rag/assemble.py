@@ -29,6 +29,7 @@ from rag.ingest.preparation import Preparer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
+from rag.ingest.uploads import UploadQueue
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -156,6 +157,11 @@ class Rag:
     def ingester(self) -> Ingester:
         """The ingestion pipeline."""
         return Ingester(self.database, self.preparer, self.settings)
+
+    @cached_property
+    def uploads(self) -> UploadQueue:
+        """The uploads that are worked on in the background."""
+        return UploadQueue(self.database, self.ingester, self.settings.spool_dir)
 
     def ingest(
         self,

@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
     max_upload_bytes: int = Field(20_000_000, ge=1)
+    background_upload_bytes: int = Field(
+        5_000_000, ge=0, description="Larger uploads are worked on in the background: the answer is 202."
+    )
+    idempotency_hours: float = Field(
+        24, gt=0, le=8_760, description="How long the response to an upload with an Idempotency-Key is kept."
+    )
 
     @field_validator("generator")
     @classmethod
@@ -156,6 +162,11 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database URL with the embedded default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rag.db'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the uploads that wait to be worked on."""
+        return self.data_dir / "uploads"
 
     @property
     def index_dir(self) -> Path:

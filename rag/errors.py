@@ -6,6 +6,7 @@ RagError
 │   └── UnreadableDocument  a file or a payload that cannot be turned into text (HTTP 422)
 ├── NotAllowed              the caller may not do this (HTTP 403)
 ├── NotFound                a named thing does not exist (HTTP 404)
+├── Conflict                the same request is being worked on already (HTTP 409)
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
 │   ├── Busy                too many requests are in work; see ``max_concurrent_answers``
@@ -41,6 +42,10 @@ class NotAllowed(RagError):
 
 class NotFound(RagError):
     """A named thing does not exist."""
+
+
+class Conflict(RagError):
+    """The same request is being worked on already."""
 
 
 class Unavailable(RagError):

@@ -34,6 +34,7 @@ MAY_CATCH_ALL = {
     "cli/main.py",
     "api/problems.py",
     "api/edge.py",
+    "api/upload_worker.py",
 }
 
 

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from rag.api.edge import BodyLimit, Edge
 from rag.api.openapi import complete
 from rag.api.problems import add_problem_handlers
-from rag.api.routes import answers, collections, datasets, documents, health, search
+from rag.api.routes import answers, collections, datasets, documents, health, ingestion_runs, search
 from rag.api.service import ServiceKeeper
+from rag.api.upload_worker import UploadWorker
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
 from rag.web.pages import add_pages
@@ -43,13 +44,16 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
     """
     settings = settings or (service.settings if service else load_settings())
     keeper = ServiceKeeper(settings, service)
+    worker = UploadWorker(keeper)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(keeper.warm_up)
+        worker.start()
         try:
             yield
         finally:
+            await to_thread.run_sync(worker.stop)
             await to_thread.run_sync(keeper.close)
 
     app = _Api(
@@ -60,8 +64,8 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         docs_url=None,  # it would load scripts from another host; see rag.web.pages
         redoc_url=None,
     )
-    app.state.keeper = keeper
-    for resource in (answers, search, documents, collections, datasets, health):
+    app.state.keeper, app.state.upload_worker = keeper, worker
+    for resource in (answers, search, documents, ingestion_runs, collections, datasets, health):
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)

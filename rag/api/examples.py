@@ -3,6 +3,7 @@
 A test checks each against the schema of its response.
 """
 
+import json
 from typing import Any
 
 MOMENT = "2025-06-30T16:00:00Z"
@@ -165,7 +166,6 @@ RUN = {
     "collection": "default",
     "paths": [SOURCE],
     "status": "finished",
-    "reason": None,
     "num_added": 1,
     "num_updated": 0,
     "num_unchanged": 0,
@@ -196,7 +196,10 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "GET /v1/answers/{answer_id}": {"200": LOGGED},
     "POST /v1/answers/{answer_id}/feedback": {"201": FEEDBACK},
     "POST /v1/search": {"200": {"hits": [HIT]}},
-    "POST /v1/documents": {"201": {"documents": [DOCUMENT], "partly_read": []}},
+    "POST /v1/documents": {
+        "201": {"documents": [DOCUMENT], "partly_read": []},
+        "202": {**RUN, "status": "waiting", "num_added": 0, "num_passages": 0, "finished_at": None},
+    },
     "GET /v1/documents": {"200": {"documents": [DOCUMENT], "next": None}},
     "GET /v1/documents/{document_id}": {
         "200": {
@@ -244,6 +247,15 @@ RESPONSES: dict[str, dict[str, Any]] = {
             "next": None,
         }
     },
+    "GET /v1/ingestion-runs": {"200": {"runs": [RUN], "next": None}},
+    "GET /v1/ingestion-runs/{run_id}": {"200": RUN},
+    "GET /v1/ingestion-runs/{run_id}/failures": {
+        "200": {
+            "failures": [{"source": "upload:old.pdf", "reason": "The file is damaged.", "created_at": MOMENT}],
+            "next": None,
+        }
+    },
+    "GET /v1/ingestion-runs/{run_id}/events": {"200": f"event: run\ndata: {json.dumps(RUN)}\n\n"},
     "GET /healthz": {"200": {"status": "up"}},
     "GET /readyz": {
         "200": {"database": "ready", "models": "ready", "index": "ready"},

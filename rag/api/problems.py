@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from rag.api.schemas import Response
 from rag.errors import (
     Busy,
+    Conflict,
     GeneratorUnavailable,
     InvalidInput,
     LimitExceeded,
@@ -28,7 +29,7 @@ from rag.errors import (
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = {Busy: 1, Unavailable: 5}
+RETRY_AFTER_SECONDS = {Busy: 1, Conflict: 1, Unavailable: 5}
 """An answer takes a fraction of a second; a database that is locked or starting takes longer."""
 
 MAX_FAULTS = 5
@@ -52,6 +53,7 @@ KINDS: Mapping[type[RagError], Kind] = {
     InvalidInput: Kind(422, "invalid-input", "The input is not valid"),
     NotAllowed: Kind(403, "not-allowed", "Not allowed"),
     NotFound: Kind(404, "not-found", "Not found"),
+    Conflict: Kind(409, "conflict", "The same request is being worked on"),
     Busy: Kind(503, "busy", "Too busy"),
     GeneratorUnavailable: Kind(503, "generator-unavailable", "The model does not answer"),
     Unavailable: Kind(503, "unavailable", "Not available now"),

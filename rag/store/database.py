@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, literal_column, make_url, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import ExceptionContext
@@ -221,10 +221,14 @@ class Database:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
-def insert_if_absent(session: Session, table: Any, row: Mapping[str, Any]) -> None:
-    """Insert a row unless one of its key is there, which another process may have put there meanwhile."""
+def insert_if_absent(session: Session, table: Any, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its key is there, which another process may have put there meanwhile.
+
+    Returns whether it was inserted.
+    """
     insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    session.execute(insert(table).on_conflict_do_nothing(), dict(row))
+    statement: Any = insert(table).on_conflict_do_nothing().returning(literal_column("1"))
+    return session.connection().execute(statement, dict(row)).first() is not None
 
 
 def _parse(url: str) -> URL:
