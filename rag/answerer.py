@@ -1,19 +1,23 @@
 """The main path: retrieve, generate, decide, score, log. Each step of ``Answerer.ask`` is one of the README's."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-from rag.errors import Busy
+from rag.errors import Busy, StoreUnavailable
 from rag.generators.generator import Generation, Generator
+from rag.observer import NOBODY, Observer
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database
 from rag.store.filters import Filters
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +63,13 @@ class Answerer:
         *,
         abstain_below: float | None,
         max_concurrent: int,
+        observer: Observer = NOBODY,
     ) -> None:
         """``abstain_below`` None takes the generator's own threshold; ``max_concurrent`` questions may be in work."""
+        self._observer = observer
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
+        self._counting, self.num_in_work = threading.Lock(), 0
         self._places = threading.BoundedSemaphore(max_concurrent)
         self._generating: AbstractContextManager[object] = (
             threading.Lock() if generator.one_at_a_time else nullcontext()
@@ -79,14 +86,15 @@ class Answerer:
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         with self._place():
-            found = self._retriever.search(
-                question,
-                collection=collection,
-                top_k=options.top_k,
-                options=options.search,
-                filters=options.filters,
-                caller=options.caller,
-            )
+            with self._observer.step("retrieve"):
+                found = self._retriever.search(
+                    question,
+                    collection=collection,
+                    top_k=options.top_k,
+                    options=options.search,
+                    filters=options.filters,
+                    caller=options.caller,
+                )
             return self.answer_from(question, found, options=options)
 
     def answer_from(self, question: str, found: SearchResult, *, options: AskOptions) -> Answer:
@@ -96,7 +104,7 @@ class Answerer:
     def consider(self, question: str, found: SearchResult, *, options: AskOptions) -> Considered:
         """Generate, decide whether to abstain, and score; nothing is logged yet."""
         started = time.perf_counter()
-        with self._generating:
+        with self._observer.step("generate"), self._generating:
             generation = self._generator.generate(question, found.hits)
         generated = time.perf_counter()
         hits = _by_relevance(found.hits, generation)
@@ -109,7 +117,8 @@ class Answerer:
             answerability=generation.answerability,
             hits=hits,
         )
-        scores = self._score(judged)
+        with self._observer.step("score"):
+            scores = self._score(judged)
         scored = time.perf_counter()
         return Considered(
             question=question,
@@ -145,9 +154,20 @@ class Answerer:
         return not generation.answer or generation.abstention_score < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
-        """Log an answer and return it as logged."""
-        with self._database.write() as session:
-            return get_answer(session, insert_answer(session, self.to_log(considered))).answer
+        """Log an answer and return it as logged.
+
+        Raises:
+            StoreUnavailable: it cannot be logged. That is counted and told in the server's log as well.
+        """
+        try:
+            with self._observer.step("log"), self._database.write() as session:
+                answer = get_answer(session, insert_answer(session, self.to_log(considered))).answer
+        except StoreUnavailable as error:
+            self._observer.ended("not_logged", {})
+            log.error("An answer could not be logged and is not given: %s", error)
+            raise
+        self._observer.ended("abstained" if answer.abstained else "answered", answer.timings_ms)
+        return answer
 
     def to_log(self, considered: Considered) -> NewAnswer:
         """What is logged of an answer. A withheld one is logged as empty, with all its passages."""
@@ -193,10 +213,15 @@ class Answerer:
     @contextmanager
     def _place(self) -> Iterator[None]:
         if not self._places.acquire(blocking=False):
+            self._observer.ended("busy", {})
             raise Busy("Too many questions are in work; try again in a moment (setting: max_concurrent_answers).")
+        with self._counting:
+            self.num_in_work += 1
         try:
             yield
         finally:
+            with self._counting:
+                self.num_in_work -= 1
             self._places.release()
 
 

@@ -30,6 +30,7 @@ from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
 from rag.ingest.uploads import UploadQueue
+from rag.observer import Observers
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -64,6 +65,7 @@ class Rag:
             StoreUnavailable: it cannot be opened, or is not migrated to this version.
         """
         self.settings = settings
+        self.observers = Observers()
         self._reader_mode = reader_mode
         if settings.num_threads:
             torch.set_num_threads(settings.num_threads)
@@ -84,6 +86,11 @@ class Rag:
         if "indexes" in self.__dict__:
             self.indexes.close()
         self.database.dispose()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether what answers questions has been made."""
+        return "answerer" in self.__dict__
 
     @cached_property
     def embedders(self) -> Embedders:
@@ -142,6 +149,7 @@ class Rag:
             [Confidence(), Answerability(), AnswerRelevancy(self.embedders), ContextPrecision()],
             abstain_below=self.settings.abstain_below,
             max_concurrent=self.settings.max_concurrent_answers,
+            observer=self.observers,
         )
 
     @cached_property

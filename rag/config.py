@@ -110,6 +110,14 @@ class Settings(BaseSettings):
     generator_temperature: float = Field(0, ge=0, le=2, description="0: always the likeliest token.")
     generator_seed: int = Field(0, ge=0, lt=2**31)
 
+    # Watching.
+    log_format: Literal["text", "json"] = Field("text", description="Of what `rag serve` logs: lines, or JSON objects.")
+    otlp_endpoint: str = Field(
+        "",
+        description="Where traces are sent, such as http://127.0.0.1:4318/v1/traces; needs grounded-rag[tracing]. "
+        "Empty: no traces.",
+    )
+
     # Serving.
     access_labels: tuple[str, ...] | None = Field(
         None,

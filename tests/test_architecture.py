@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "records"},
+    {"errors", "observer", "records"},
     {"config"},
     {"text", "transformer", "store"},
     {"index", "reader"},

@@ -11,9 +11,10 @@ from fastapi import FastAPI
 from rag.api.edge import BodyLimit, Edge
 from rag.api.openapi import complete
 from rag.api.problems import add_problem_handlers
-from rag.api.routes import answers, collections, datasets, documents, health, ingestion_runs, search
+from rag.api.routes import answers, collections, datasets, documents, health, ingestion_runs, metrics, search
 from rag.api.service import ServiceKeeper
 from rag.api.upload_worker import UploadWorker
+from rag.api.watching import Watch, Watching
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
 from rag.web.pages import add_pages
@@ -43,7 +44,8 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         InvalidInput: a setting of the environment has a bad value.
     """
     settings = settings or (service.settings if service else load_settings())
-    keeper = ServiceKeeper(settings, service)
+    watch = Watch(settings)
+    keeper = ServiceKeeper(settings, service, on_open=watch.begin, on_close=watch.end)
     worker = UploadWorker(keeper)
 
     @asynccontextmanager
@@ -55,6 +57,7 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         finally:
             await to_thread.run_sync(worker.stop)
             await to_thread.run_sync(keeper.close)
+            await to_thread.run_sync(watch.close)
 
     app = _Api(
         title="grounded-rag",
@@ -64,11 +67,12 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         docs_url=None,  # it would load scripts from another host; see rag.web.pages
         redoc_url=None,
     )
-    app.state.keeper, app.state.upload_worker = keeper, worker
-    for resource in (answers, search, documents, ingestion_runs, collections, datasets, health):
+    app.state.keeper, app.state.upload_worker, app.state.watch = keeper, worker, watch
+    for resource in (answers, search, documents, ingestion_runs, collections, datasets, health, metrics):
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(Edge)
+    app.add_middleware(Watching, watch=watch)
     return app

@@ -257,6 +257,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
     },
     "GET /v1/ingestion-runs/{run_id}/events": {"200": f"event: run\ndata: {json.dumps(RUN)}\n\n"},
     "GET /healthz": {"200": {"status": "up"}},
+    "GET /metrics": {"200": 'rag_requests_total{method="POST",route="/v1/answers",status="200"} 42.0\n'},
     "GET /readyz": {
         "200": {"database": "ready", "models": "ready", "index": "ready"},
         "503": {

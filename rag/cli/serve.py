@@ -21,6 +21,7 @@ def serve(
     import uvicorn
 
     from rag.api.app import create_app
+    from rag.api.request_logs import configure_logs
     from rag.errors import InvalidInput, Unavailable
 
     settings = settings_of(context)
@@ -33,9 +34,10 @@ def serve(
     with open_database(context):
         pass  # a server that cannot answer says so now, not at the first question
     app = create_app(settings)
+    configure_logs(settings.log_format)
     note(f"serving on http://{address}:{number} (the API is described at /docs)")
     try:
-        uvicorn.run(app, host=address, port=number, log_level="warning")
+        uvicorn.run(app, host=address, port=number, log_config=None, log_level="warning", access_log=False)
     except SystemExit as ended:  # it exits by itself, with a status that means something else here
         raise Unavailable(
             f"Cannot serve on {address}:{number}, for the reason above; choose another --host or --port."

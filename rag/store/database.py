@@ -180,6 +180,7 @@ class Database:
                 max_overflow=0,
                 pool_timeout=self._busy_timeout,
                 pool_pre_ping=not sqlite,
+                hide_parameters=True,  # what people ask must not come into a log with an error's message
                 connect_args=(
                     {"timeout": self._busy_timeout}
                     if sqlite

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from rag.records import Caller
@@ -116,3 +116,9 @@ def waiting_files(session: Session, spool: str) -> set[str]:
         tables.Upload.spool == spool, tables.Upload.spool_file.is_not(None)
     )
     return {name for name in session.scalars(statement) if name is not None}
+
+
+def count_waiting(session: Session) -> int:
+    """How many uploads wait or are in work, in all folders."""
+    statement = select(func.count()).select_from(tables.Upload).where(tables.Upload.spool_file.is_not(None))
+    return session.scalar(statement) or 0

@@ -222,6 +222,7 @@ def test_openapi_describes_every_route(local: TestClient) -> None:
         ("/v1/datasets", "post"),
         ("/v1/datasets/{dataset_id}", "get"),
         ("/v1/datasets/{dataset_id}/diff/{other_id}", "get"),
+        ("/metrics", "get"),
         ("/healthz", "get"),
         ("/readyz", "get"),
     }
