@@ -160,7 +160,7 @@ class Answerer:
             StoreUnavailable: it cannot be logged. That is counted and told in the server's log as well.
         """
         try:
-            with self._observer.step("log"), self._database.write() as session:
+            with self._observer.step("log"), self._database.write(soon=True) as session:
                 answer = get_answer(session, insert_answer(session, self.to_log(considered))).answer
         except StoreUnavailable as error:
             self._observer.ended("not_logged", {})

@@ -70,7 +70,7 @@ class Rag:
         if settings.num_threads:
             torch.set_num_threads(settings.num_threads)
             faiss.omp_set_num_threads(settings.num_threads)
-        self.database = Database(settings.resolved_database_url)
+        self.database = Database(settings.resolved_database_url, busy_timeout=settings.store_timeout_s)
         require_current(self.database)
 
     def __enter__(self) -> Self:

@@ -29,6 +29,14 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("rag-data"), description="Folder of the embedded database and the index snapshots.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: an SQLite file in data_dir.")
 
+    store_timeout_s: float = Field(
+        10,
+        gt=0,
+        le=600,
+        description="Longest wait for the database: for a connection, for another writer, for the log of an answer. "
+        "Beyond it the request gets 503.",
+    )
+
     # Embedding.
     embedding_model: str = Field(
         "all-MiniLM-L6-v2",

@@ -24,27 +24,38 @@ class Metrics(Observer):
     """The metrics of one application."""
 
     def __init__(self, *, max_concurrent_answers: int) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        place = {"registry": self.registry}
-        self._requests = Counter("rag_requests", "Requests that were answered.", ["method", "route", "status"], **place)
-        self._request_seconds = Histogram(
-            "rag_request_seconds", "How long requests took.", ["method", "route"], buckets=SECONDS, **place
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "rag_requests", "Requests that were answered.", ["method", "route", "status"], registry=registry
         )
-        self.in_flight = Gauge("rag_requests_in_flight", "Requests that are in work.", **place)
+        self._request_seconds = Histogram(
+            "rag_request_seconds",
+            "How long requests took.",
+            ["method", "route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("rag_requests_in_flight", "Requests that are in work.", registry=registry)
         self._answers = Counter(
             "rag_answers",
             "Questions by what became of them; not_logged: made but not given, as the log could not be written.",
             ["outcome"],
-            **place,
+            registry=self.registry,
         )
         self._steps = Histogram(
-            "rag_answer_step_seconds", "How long the steps of answers took.", ["step"], buckets=SECONDS, **place
+            "rag_answer_step_seconds",
+            "How long the steps of answers took.",
+            ["step"],
+            buckets=SECONDS,
+            registry=self.registry,
         )
         self._log_failures = Counter(
-            "rag_answer_log_failures", "Answers that could not be logged, and so were not given.", **place
+            "rag_answer_log_failures",
+            "Answers that could not be logged, and so were not given.",
+            registry=self.registry,
         )
-        limit = Gauge("rag_answers_limit", "Questions that may be in work at once.", **place)
+        limit = Gauge("rag_answers_limit", "Questions that may be in work at once.", registry=registry)
         limit.set(max_concurrent_answers)
         outcomes: tuple[Outcome, ...] = ("answered", "abstained", "busy", "not_logged")
         for outcome in outcomes:

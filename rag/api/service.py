@@ -73,6 +73,7 @@ class ServiceKeeper:
         try:
             service = self._open()
             require_current(service.database)
+            service.database.require_writable()
         except RagError as error:
             waiting = "waiting for the database"
             return {"database": str(error), "models": waiting, "index": waiting}

@@ -1,14 +1,12 @@
 """A server over a real database with the real models, which are loaded once for all tests."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-import rag.assemble
 import rag.index.embedders
 from rag.api.app import create_app
 from rag.assemble import Rag
@@ -16,7 +14,6 @@ from rag.config import Settings
 from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.reader import Reader
-from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
 
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
@@ -31,7 +28,7 @@ def shipped_reader() -> Reader:
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(embedder: Embedder, shipped_reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hand out the models that are loaded already, where those are asked for; do not wait long for a lock."""
+    """Hand out the models that are loaded already, where those are asked for."""
     load_embedder, load_reader = rag.index.embedders.Embedder, Reader.load
     monkeypatch.setattr(
         rag.index.embedders,
@@ -45,13 +42,12 @@ def _in_a_hurry(embedder: Embedder, shipped_reader: Reader, monkeypatch: pytest.
             shipped_reader if weights == SHIPPED_WEIGHTS else load_reader(weights, *rest, **options)
         ),
     )
-    monkeypatch.setattr(rag.assemble, "Database", partial(Database, busy_timeout=0.2))
 
 
 @pytest.fixture
 def settings(sqlite_url: str, tmp_path: Path) -> Settings:
     """A fresh database with all tables."""
-    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000)
+    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000, store_timeout_s=0.2)
 
 
 @pytest.fixture
