@@ -15,7 +15,7 @@ FLOORS = [
     {"index", "reader"},
     {"ingest", "retriever", "generators", "scoring"},
     {"answerer", "training"},
-    {"evaluate", "reproduction"},
+    {"backup", "evaluate", "reproduction"},
     {"assemble"},
     {"web"},
     {"api"},

@@ -62,6 +62,11 @@ class Database:
         self._engine = self._create_engine()
         self._writer = self._engine.execution_options(**{_WRITER: True})
 
+    @property
+    def url(self) -> URL:
+        """Where it is, password and all: not for messages."""
+        return self._url
+
     def __str__(self) -> str:
         """How messages call this database; without its password."""
         return str(self.path or self._url.set(query={}).render_as_string(hide_password=True))
