@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         description="An answer is withheld below it; empty: the generator's own threshold. With the reader it holds "
         "for the probability that the passages have an answer, with others for the share that they support.",
     )
-    max_concurrent_answers: int = Field(8, ge=1, description="Requests in work at once; beyond it 503.")
+    max_concurrent_answers: int = Field(8, ge=1, description="Questions in work at once; beyond it 503.")
     num_threads: int = Field(0, ge=0, description="Threads for torch and FAISS; 0: their own choice.")
 
     # Answering with a language model instead of the reader.
@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
+    max_concurrent_requests: int = Field(
+        20, ge=1, le=32, description="Requests under /v1 in work at once; beyond it 503, at once."
+    )
     max_upload_bytes: int = Field(20_000_000, ge=1)
     background_upload_bytes: int = Field(
         5_000_000, ge=0, description="Larger uploads are worked on in the background: the answer is 202."

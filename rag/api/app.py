@@ -8,6 +8,7 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI
 
+from rag.api.admission import Admission
 from rag.api.edge import BodyLimit, Edge
 from rag.api.openapi import complete
 from rag.api.problems import add_problem_handlers
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
     add_pages(app)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(Admission, max_concurrent_requests=settings.max_concurrent_requests)
     app.add_middleware(Edge)
     app.add_middleware(Watching, watch=watch)
     return app
