@@ -7,6 +7,7 @@ import { chosenFilters, startFilters } from "/static/filters.js";
 import { fetchJson } from "/static/session.js";
 import { countWords } from "/static/words.js";
 
+const MOST_COLLECTIONS = 1000; // more than a list can be chosen from
 let conversationId = null; // the conversation that is open; null before its first answer
 let turns = []; // its answers with their cards, oldest first
 let opening = null; // a promise: the page has what its link names
@@ -134,7 +135,7 @@ function onKey(event) {
 // Starting up.
 
 async function loadCollections(wanted) {
-  const { collections } = await fetchJson("/v1/collections");
+  const { collections } = await fetchJson(`/v1/collections?limit=${MOST_COLLECTIONS}`);
   const offered = collections.filter((collection) => !collection.name.startsWith("evaluation:"));
   if (!offered.length) {
     say(byId("status"), "There are no documents yet. Put some in with: rag ingest PATH");
