@@ -35,7 +35,7 @@ def opened_browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.fail(
-            "There is no Chromium for the tests of the pages; `make test` installs it, or: apt install chromium"
+            "The tests of the pages need Chromium: `make test` installs it, or `apt-get install chromium` does."
         )
     expect.set_options(timeout=PATIENCE_MS)
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]

@@ -45,6 +45,7 @@ def test_pages_look_as_in_the_docs(site: Site, open_page: OpenPage, pictures: Pa
         page.goto("/")
         ask(page, "How soon must a page be acknowledged?", "15 minutes")
         page.get_by_role("link", name="New conversation").click()
+        page.wait_for_url(f"{site.url}/")
         ask(page, "Where are backups copied to?", "Ghent")
         ask(page, "When are they written?", "02:30")
         expect(page.locator("#conversation-list a[aria-current]")).to_contain_text("2 answers")
