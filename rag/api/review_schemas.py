@@ -7,9 +7,10 @@ from typing import Literal, Self
 from pydantic import Field
 
 from rag.api.schemas import RecordResponse, Response
-from rag.review.drift import Drift, Test
+from rag.review.drift import Test
+from rag.review.usage_report import UsageReport
 from rag.store.review_queue import QueuedAnswer
-from rag.store.usage import DayOfUsage, Period
+from rag.store.usage import Period
 
 Reason = Literal["thumbs_down", "asked_often", "low_score", "scorers_disagree"]
 
@@ -69,12 +70,10 @@ class AgreementListResponse(Response):
     agreements: list[AgreementResponse]
 
 
-class DayOfUsageResponse(RecordResponse):
-    """A row of the SQL view ``quality_by_day``."""
+class DayInAllResponse(RecordResponse):
+    """A day of UTC over all collections and models that were asked for. Percentiles are by the nearest rank."""
 
     day: date
-    collection: str
-    model: str
     num_questions: int
     num_answered: int
     answer_rate: float
@@ -88,6 +87,13 @@ class DayOfUsageResponse(RecordResponse):
     num_thumbs_up: int
     num_thumbs_down: int
     num_reviewed: int
+
+
+class DayOfUsageResponse(DayInAllResponse):
+    """A row of the SQL view ``quality_by_day``."""
+
+    collection: str
+    model: str
 
 
 class DriftResponse(RecordResponse):
@@ -116,16 +122,18 @@ class UsageResponse(Response):
     first_before: date
     last_before: date
     days: list[DayOfUsageResponse]
+    in_all: list[DayInAllResponse] = Field(description="The same days, over all of these collections and models.")
     drift: list[DriftResponse]
 
     @classmethod
-    def from_records(cls, period: Period, days: Sequence[DayOfUsage], found: Sequence[Drift]) -> Self:
+    def from_report(cls, period: Period, report: UsageReport) -> Self:
         """Usage as it goes over the wire."""
         return cls(
             first=period.first,
             last=period.last,
             first_before=period.before.first,
             last_before=period.before.last,
-            days=[DayOfUsageResponse.from_record(day) for day in days],
-            drift=[DriftResponse.from_record(drift) for drift in found],
+            days=[DayOfUsageResponse.from_record(day) for day in report.days],
+            in_all=[DayInAllResponse.from_record(day) for day in report.in_all],
+            drift=[DriftResponse.from_record(drift) for drift in report.drift],
         )
