@@ -29,6 +29,7 @@ def server() -> Iterator[TestClient]:
         ("/", {"text/html"}),
         ("/docs", {"text/html"}),
         ("/sign-in", {"text/html"}),
+        ("/static/page.css", {"text/css"}),
         ("/static/ask.css", {"text/css"}),
         ("/static/ask.js", {"text/javascript", "application/javascript"}),
         ("/static/docs.js", {"text/javascript", "application/javascript"}),

@@ -1,49 +1,12 @@
-"use strict";
 // The Ask page. Whatever comes from documents and people is set as text, never as HTML.
+import { byId, make, marked, say } from "/static/elements.js";
+import { fetchJson } from "/static/session.js";
 
 const CLOSEST_SHOWN = 3;
 const LIKELY = 0.8;
 const EVEN = 0.5;
-const byId = (id) => document.getElementById(id);
 let answered = null; // the answer that is shown
 let rating = 0; // the thumb that is pressed: 1, -1, or 0 for none
-
-function make(tag, { text = "", className = "", children = [] } = {}) {
-  const made = document.createElement(tag);
-  if (text) made.textContent = text;
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-}
-
-// Talking to the server. Errors are sentences.
-
-async function call(method, path, body) {
-  let response;
-  try {
-    response = await fetch(path, {
-      method,
-      headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...csrfHeaders(method) },
-      body: body ? JSON.stringify(body) : undefined,
-    });
-  } catch {
-    throw new Error("The server cannot be reached; check that it is running.");
-  }
-  if (response.status === 401) goToSignIn();
-  let value;
-  try {
-    value = await response.json();
-  } catch {
-    throw new Error(`The server's reply (status ${response.status}) cannot be read.`);
-  }
-  if (!response.ok) throw new Error(value.detail || `The server refused with status ${response.status}.`);
-  return value;
-}
-
-function say(text, { busy = false } = {}) {
-  byId("status").textContent = text;
-  byId("status").classList.toggle("busy", busy);
-}
 
 function complain(text) {
   byId("problem").textContent = text;
@@ -82,22 +45,7 @@ function confidenceWords({ abstained, confidence, confidence_kind: kind, unsuppo
   return `Uncertain (${share}): check the quote`;
 }
 
-// Passages. Ranges count code points while strings count UTF-16 units: Array.from gives one entry for each code point.
-
-function marked(text, ranges, tag) {
-  const characters = Array.from(text);
-  const parts = [];
-  let at = 0;
-  for (const [start, end] of [...ranges].sort((a, b) => a[0] - b[0])) {
-    const from = Math.max(at, start);
-    const to = Math.min(characters.length, end);
-    if (to <= from) continue;
-    parts.push(characters.slice(at, from).join(""), make(tag, { text: characters.slice(from, to).join("") }));
-    at = to;
-  }
-  parts.push(characters.slice(at).join(""));
-  return parts;
-}
+// Passages.
 
 function wordsOf(passage, ranges) {
   const inside = ranges.map(({ start, end }) => [start - passage.start, end - passage.start]);
@@ -204,13 +152,13 @@ async function ask(event) {
   byId("result").hidden = true;
   byId("announcement").textContent = "";
   complain("");
-  say("Reading the documents…", { busy: true });
+  say(byId("status"), "Reading the documents…", { busy: true });
   try {
-    show(await call("POST", "/v1/answers", { question, collection: byId("collection").value || "default" }));
+    show(await fetchJson("/v1/answers", { method: "POST", body: { question, collection: byId("collection").value || "default" } }));
   } catch (error) {
     complain(error.message);
   } finally {
-    say("");
+    say(byId("status"), "");
     byId("ask-button").disabled = false;
   }
 }
@@ -238,7 +186,7 @@ async function sendFeedback(event) {
   if (rating === -1) feedback.corrected_answer = byId("correction").value.trim() || null;
   byId("feedback-button").disabled = true;
   try {
-    await call("POST", `/v1/answers/${answered.id}/feedback`, feedback);
+    await fetchJson(`/v1/answers/${answered.id}/feedback`, { method: "POST", body: feedback });
     press(0);
     byId(feedback.rating === 1 ? "up" : "down").setAttribute("aria-pressed", "true");
     byId("feedback-status").textContent = "Thank you, it is in the log.";
@@ -252,10 +200,10 @@ async function sendFeedback(event) {
 // Starting up.
 
 async function loadCollections(wanted) {
-  const { collections } = await call("GET", "/v1/collections");
+  const { collections } = await fetchJson("/v1/collections");
   const offered = collections.filter((collection) => !collection.name.startsWith("evaluation:"));
   if (!offered.length) {
-    say("There are no documents yet. Put some in with: rag ingest PATH");
+    say(byId("status"), "There are no documents yet. Put some in with: rag ingest PATH");
     return;
   }
   byId("collection").replaceChildren(
@@ -302,5 +250,4 @@ document.addEventListener("keydown", (event) => {
 byId("up").addEventListener("click", () => choose(1));
 byId("down").addEventListener("click", () => choose(-1));
 byId("feedback-form").addEventListener("submit", sendFeedback);
-offerSignOut(byId("sign-out"));
 start();

@@ -1,26 +1,27 @@
-"use strict";
 // The page to sign in on: the key is sent once, and a cookie that scripts cannot read stands for it afterwards.
+import { byId } from "/static/elements.js";
+import { request } from "/static/session.js";
 
-const byId = (id) => document.getElementById(id);
+// Where to go after signing in: to a page of this server, whatever the link says.
+function nextPage() {
+  try {
+    const wanted = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
+    return wanted.origin === location.origin ? wanted.href : "/";
+  } catch {
+    return "/";
+  }
+}
 
 async function signIn(event) {
   event.preventDefault();
   byId("problem").textContent = "";
   byId("sign-in-button").disabled = true;
   try {
-    const response = await fetch("/session", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ key: byId("key").value }),
-    });
-    if (response.ok) {
-      location.replace(nextPage());
-      return;
-    }
-    byId("problem").textContent = (await response.json()).detail;
+    await request("/session", { method: "POST", body: { key: byId("key").value }, toSignIn: false });
+    location.replace(nextPage());
+  } catch (error) {
+    byId("problem").textContent = error.message;
     byId("key").select();
-  } catch {
-    byId("problem").textContent = "The server cannot be reached; check that it is running.";
   } finally {
     byId("sign-in-button").disabled = false;
   }
