@@ -139,9 +139,7 @@ def list_answers(
         wanted.append(or_(*(column.icontains(contains, autoescape=True) for column in words)))
     if user_id is not None:
         wanted.append(review.answer_id.in_(select(Answer.id).where(Answer.user_id == user_id)))
-    wanted += _judged(rated=rated, reviewed=reviewed)
-    if score is not None:
-        wanted += score.conditions()
+    wanted += [*_judged(rated=rated, reviewed=reviewed), *(score.conditions() if score else [])]
     if before_id is not None:
         wanted.append(review.answer_id < before_id)
     if after is not None:
