@@ -19,6 +19,7 @@ from rag.api.routes import (
     collections,
     conversations,
     datasets,
+    document_versions,
     documents,
     evaluations,
     health,
@@ -28,6 +29,7 @@ from rag.api.routes import (
     review,
     search,
     session,
+    unanswered,
 )
 from rag.api.service import ServiceKeeper
 from rag.api.workers import Workers
@@ -87,9 +89,11 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         answers,
         replays,
         review,
+        unanswered,
         conversations,
         search,
         documents,
+        document_versions,
         collections,
         datasets,
         evaluations,

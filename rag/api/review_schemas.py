@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from rag.api.paging import NEXT
 from rag.api.schemas import RecordResponse, Response
 from rag.review.drift import Test
 from rag.review.usage_report import UsageReport
@@ -47,6 +48,32 @@ class ReviewQueueResponse(Response):
             answers=[QueuedAnswerResponse.from_record(answer) for answer in shown],
             next_cursor=str(shown[-1].cursor) if len(queued) > limit else None,
         )
+
+
+class UnansweredQuestionResponse(RecordResponse):
+    """A question that went without an answer: a row of the SQL view ``unanswered_questions``."""
+
+    collection: str
+    question: str = Field(description="As it was last asked.")
+    normalized_question: str = Field(description="What makes it the same question.")
+    num_asked: int = Field(description="How often it went without an answer.")
+    num_answered: int = Field(description="How often the same question was answered.")
+    answered_since: bool = Field(description="Whether it was answered after it last went without an answer.")
+    first_asked_at: datetime
+    last_asked_at: datetime
+    last_answer_id: int = Field(description="The answer of the last time.")
+    best_passage_id: int | None = Field(description="The passage that came closest then.")
+    best_title: str | None
+    best_source: str | None
+    best_relevance: float | None
+    best_text: str | None
+
+
+class UnansweredQuestionListResponse(Response):
+    """A page of what the documents do not answer, what was asked most often first."""
+
+    questions: list[UnansweredQuestionResponse]
+    next: str | None = Field(description=NEXT)
 
 
 class AgreementResponse(RecordResponse):

@@ -17,8 +17,8 @@ from rag.store.answer_order import NEWEST_FIRST, AnswerCursor, AnswerSort, beyon
 from rag.store.review_views import ANSWER_REVIEW
 from rag.store.tables import Answer
 
-ScoreName = Literal["answerability", "answer_relevancy", "context_precision", "faithfulness"]
-"""The quality scores that are columns of the view."""
+ScoreName = Literal["confidence", "answerability", "answer_relevancy", "context_precision", "faithfulness"]
+"""The scores that are columns of the view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ _REVIEW = ANSWER_REVIEW.table()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRange:
-    """Answers that have a quality score ``metric`` from ``least`` to ``most``, both of them included."""
+    """Answers that have a score ``metric`` from ``least`` to ``most``, both of them included."""
 
     metric: ScoreName
     least: float = 0.0

@@ -29,6 +29,18 @@ def add_pages(app: FastAPI) -> None:
     def sign_in_page() -> FileResponse:
         return FileResponse(STATIC / "sign-in.html")
 
+    @app.get("/review", include_in_schema=False)
+    def review_page() -> FileResponse:
+        return FileResponse(STATIC / "review.html")
+
+    @app.get("/documents", include_in_schema=False)
+    def documents_page() -> FileResponse:
+        return FileResponse(STATIC / "documents.html")
+
+    @app.get("/evaluation", include_in_schema=False)
+    def evaluation_page() -> FileResponse:
+        return FileResponse(STATIC / "evaluation.html")
+
     @app.get("/docs", include_in_schema=False)
     def docs_page() -> FileResponse:
         return FileResponse(STATIC / "docs.html", headers={"Content-Security-Policy": DOCS_POLICY})

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from rag.api.answer_events import produce_answer
 from rag.api.callers import From
@@ -28,7 +28,8 @@ from rag.cancellation import Cancellation
 from rag.errors import InvalidInput
 from rag.records import Answer, Hit
 from rag.store.answer_links import chain_ids
-from rag.store.answer_review import list_answers
+from rag.store.answer_order import NEWEST_FIRST, AnswerSort
+from rag.store.answer_review import ScoreName, ScoreRange, list_answers
 from rag.store.answers import add_feedback, get_answer
 from rag.store.audit import audit_reading
 
@@ -86,6 +87,15 @@ async def ask(
     return AnswerResponse.from_record(await run_while_wanted(request, workers, answer))
 
 
+def _score(
+    score: Annotated[ScoreName | None, Query(description="The score that min_score and max_score are of.")] = None,
+    min_score: Annotated[float, Query(ge=0, le=1)] = 0.0,
+    max_score: Annotated[float, Query(ge=0, le=1)] = 1.0,
+) -> ScoreRange | None:
+    """The range of a score that a list is narrowed down to."""
+    return None if score is None else ScoreRange(metric=score, least=min_score, most=max_score)
+
+
 @router.get("", summary="List the log of answers", responses=problems(422, 503))
 def list_some(
     service: Service,
@@ -100,6 +110,10 @@ def list_some(
     until: Annotated[datetime | None, Query(description="Exclusive.")] = None,
     contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
     user_id: Annotated[str | None, Query(description="Who asked.")] = None,
+    rated: Annotated[bool | None, Query(description="Whether anyone gave feedback.")] = None,
+    reviewed: Annotated[bool | None, Query(description="Whether a reviewer judged it.")] = None,
+    score: Annotated[ScoreRange | None, Depends(_score)],
+    sort: Annotated[AnswerSort, Query(description="The lowest first; with a minus, the highest.")] = NEWEST_FIRST,
     before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> AnswerListResponse:
@@ -120,6 +134,10 @@ def list_some(
             until=until,
             contains=contains,
             user_id=user_id,
+            rated=rated,
+            reviewed=reviewed,
+            score=score,
+            sort=sort,
             before_id=before_id,
             limit=limit + 1,
             caller=caller,

@@ -1,7 +1,7 @@
 """Documents: putting them in, looking at them, taking them out."""
 
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
@@ -75,6 +75,11 @@ def list_some(
     after_id: Annotated[int, Query(description="next_after_id of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     include_deleted: bool = False,
+    contains: Annotated[str | None, Query(description="Words in the title or the source.")] = None,
+    duplicates: Annotated[
+        Literal["exact", "near"] | None, Query(description="Only those that repeat another, or nearly do.")
+    ] = None,
+    newest_first: Annotated[bool, Query(description="By id, the other way round.")] = False,
 ) -> DocumentListResponse:
     """List the documents of a collection by id."""
     with service.database.read() as session:
@@ -86,6 +91,10 @@ def list_some(
             after_id=after_id,
             limit=limit + 1,  # one more than is shown tells whether there is a next page
             include_deleted=include_deleted,
+            exact_duplicates=True if duplicates == "exact" else None,
+            near_duplicates=True if duplicates == "near" else None,
+            contains=contains,
+            newest_first=newest_first,
         )
     shown = documents[:limit]
     return DocumentListResponse(
