@@ -9,11 +9,11 @@ export OMP_WAIT_POLICY = PASSIVE
 # Without it the heaps of all the threads that tests start and end keep what they once held.
 export MALLOC_ARENA_MAX = 2
 
-.PHONY: help install demo test check format serve clean
+.PHONY: help install chromium demo test check format serve clean
 
 help:
 	@echo "make demo    install, ingest the sample handbook, ask, show answers and the logged rows"
-	@echo "make test    install what the tests need and run them"
+	@echo "make test    install what the tests need, Chromium by apt among it, and run them"
 	@echo "make check   linters, type checker, floors"
 	@echo "make serve   the API with its page on http://127.0.0.1:8000"
 
@@ -31,7 +31,18 @@ demo: install
 	RAG_DATA_DIR=demo-data $(BIN)/rag ingest examples/handbook || test $$? -eq 3
 	RAG_DATA_DIR=demo-data $(BIN)/python examples/demo.py
 
-test: install
+# The tests of the pages drive a real browser, the system's own. Without one they fail; the others run all the same.
+chromium:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		command -v $$name >/dev/null && exit 0; \
+	done; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=false; fi; \
+	echo "Installing Chromium for the tests of the pages"; \
+	$$as_root apt-get update -qq && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium || \
+	echo "Chromium could not be installed (apt-get as root, or with sudo); install it, or the tests of the pages fail."
+
+test: install chromium
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov=rag --cov-report=term --cov-fail-under=90
 
 check: install

@@ -25,6 +25,7 @@ _RANKS = {role: rank for rank, role in enumerate(get_args(Role))}
 PERMISSIONS: Mapping[str, Access] = {
     # Pages and descriptions hold nothing of the documents; whoever watches over the server has no key.
     "GET /": "everyone",
+    "GET /documents/{document_id}": "everyone",
     "GET /sign-in": "everyone",
     "GET /review": "everyone",
     "GET /documents": "everyone",

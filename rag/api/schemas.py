@@ -3,6 +3,7 @@
 A response takes from a record the fields that it declares, by name. The command line prints the same with ``--json``.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rag.records import ConfidenceKind, Origin
 from rag.store.answers import LoggedAnswer
 from rag.store.documents import DocumentText, StoredDocument
+from rag.store.passages import PassageRange
 
 FILTERS = (
     "All must hold. source, file, title, media_type, origin, version, created_at and updated_at mean the document "
@@ -321,15 +323,31 @@ class SectionResponse(RecordResponse):
     row: int | None
 
 
+class PassageRangeResponse(RecordResponse):
+    """Where a passage stands in its document."""
+
+    id: int
+    start: int
+    end: int
+    page: int | None
+    row: int | None
+
+
 class DocumentTextResponse(DocumentResponse):
     """A document with one version's text. ``version``, ``title`` and ``text_sha256`` are that version's too."""
 
     current_version: int
     text: str
     sections: list[SectionResponse]
+    passages: list[PassageRangeResponse] = Field(
+        description="What searches find of it, in the order of the text. Earlier versions, duplicates and deleted "
+        "documents have none."
+    )
 
     @classmethod
-    def from_record(cls, found: DocumentText, *, collection: str) -> Self:  # type: ignore[override]
+    def from_record(  # type: ignore[override]
+        cls, found: DocumentText, *, collection: str, passages: Sequence[PassageRange]
+    ) -> Self:
         """The document with its text as it goes over the wire."""
         return cls.model_validate(
             {
@@ -341,6 +359,7 @@ class DocumentTextResponse(DocumentResponse):
                 "current_version": found.document.version,
                 "text": found.text,
                 "sections": found.sections,
+                "passages": passages,
             },
             from_attributes=True,
         )

@@ -80,12 +80,15 @@ def show(
     from rag.api.schemas import DocumentTextResponse
     from rag.store.collections import get_collection_by_id
     from rag.store.documents import get_document
+    from rag.store.passages import passage_ranges
 
     with open_database(context) as database, database.read() as session:
         found = get_document(session, document_id, version=version)
         collection = get_collection_by_id(session, found.document.collection_id).name
+        passages = passage_ranges(session, document_id, found.version)
     if as_json:
-        print_json(DocumentTextResponse.from_record(found, collection=collection).model_dump(mode="json"))
+        shown = DocumentTextResponse.from_record(found, collection=collection, passages=passages)
+        print_json(shown.model_dump(mode="json"))
     else:
         source = short_source(found.document.source)
         origin = synthetic(found.document.origin, before=" ")

@@ -32,6 +32,16 @@ class PassageHashes:
     is_repeated: bool
 
 
+class PassageRange(NamedTuple):
+    """Where a passage stands in its document: the characters ``start`` to ``end``, and their page or row."""
+
+    id: int
+    start: int
+    end: int
+    page: int | None
+    row: int | None
+
+
 class EmbeddingBatch(NamedTuple):
     """Passages for the indexes, by id: the three are equally long and in the same order."""
 
@@ -127,6 +137,17 @@ def passage_ids_of_document(session: Session, document_id: int) -> list[int]:
     """The ids of a document's passages, in the order of its text."""
     statement = select(tables.Passage.id).where(tables.Passage.document_id == document_id).order_by(tables.Passage.id)
     return list(session.scalars(statement))
+
+
+def passage_ranges(session: Session, document_id: int, version: int) -> list[PassageRange]:
+    """What searches find of one version of a document, in the order of its text; nothing but of the current one."""
+    passage = tables.Passage
+    statement = (
+        select(passage.id, passage.start_char, passage.end_char, passage.page, passage.row)
+        .where(passage.document_id == document_id, passage.document_version == version)
+        .order_by(passage.ordinal)
+    )
+    return [PassageRange(*row) for row in session.execute(statement)]
 
 
 def iter_embeddings(

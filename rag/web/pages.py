@@ -1,4 +1,4 @@
-"""Serving the pages: the Ask page and the description of the API. Everything comes from this server."""
+"""Serving the pages: to ask, to look at a document, the description of the API. Everything comes from this server."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ DOCS_POLICY = (
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add the Ask page at ``/``, the one to sign in at ``/sign-in`` and the API's description at ``/docs``."""
+    """Add the Ask page at ``/``, a document's, the one to sign in at and the API's description at ``/docs``."""
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # Swagger UI's own files, which FastAPI's page would load from another host.
     app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="swagger")
@@ -24,6 +24,10 @@ def add_pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     def ask_page() -> FileResponse:
         return FileResponse(STATIC / "ask.html")
+
+    @app.get("/documents/{document_id:int}", include_in_schema=False)
+    def document_page() -> FileResponse:
+        return FileResponse(STATIC / "document.html")
 
     @app.get("/sign-in", include_in_schema=False)
     def sign_in_page() -> FileResponse:

@@ -10,7 +10,13 @@ from fastapi.testclient import TestClient
 
 from rag.web.pages import STATIC, add_pages
 
-PAGES = {"/": "ask.html", "/sign-in": "sign-in.html", "/docs": "docs.html"}
+PAGES = {"/": "ask.html", "/documents/7": "document.html", "/sign-in": "sign-in.html", "/docs": "docs.html"}
+OWN_SCRIPTS = {
+    "ask.html": ["ask", "conversations", "filters"],
+    "document.html": ["document"],
+    "sign-in.html": ["sign-in"],
+}
+"""The scripts of each page that look for its elements by their ids."""
 OWN_FILES = sorted(STATIC.iterdir())
 
 
@@ -28,12 +34,14 @@ def server() -> Iterator[TestClient]:
     [
         ("/", {"text/html"}),
         ("/docs", {"text/html"}),
+        ("/documents/7", {"text/html"}),
         ("/sign-in", {"text/html"}),
         ("/static/page.css", {"text/css"}),
         ("/static/ask.css", {"text/css"}),
         ("/static/ask.js", {"text/javascript", "application/javascript"}),
         ("/static/docs.js", {"text/javascript", "application/javascript"}),
         ("/static/icon.svg", {"image/svg+xml"}),
+        ("/static/thumb.svg", {"image/svg+xml"}),
         ("/swagger/swagger-ui-bundle.js", {"text/javascript", "application/javascript"}),
         ("/swagger/swagger-ui.css", {"text/css"}),
     ],
@@ -67,6 +75,7 @@ def test_nothing_else_is_served(server: TestClient, path: str) -> None:
 @pytest.mark.parametrize("file", OWN_FILES, ids=lambda file: file.name)
 def test_own_file_names_no_other_host(file: Path) -> None:
     words = file.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
+    words = words.replace("file:///", "")  # an example of a document's source
     assert not re.search(r"(https?:|wss?:)?//[a-z0-9]", words, re.IGNORECASE)
 
 
@@ -82,6 +91,17 @@ def test_script_sets_text_and_never_markup(script: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", words)
 
 
+@pytest.mark.parametrize("script", [file for file in OWN_FILES if file.suffix == ".js"], ids=lambda file: file.name)
+def test_everything_that_a_script_imports_is_there(script: Path) -> None:
+    imported = re.findall(r'from "/static/([^"]+)"', script.read_text(encoding="utf-8"))
+    assert set(imported) <= {file.name for file in OWN_FILES}
+
+
+@pytest.mark.parametrize("script", [file for file in OWN_FILES if file.suffix == ".js"], ids=lambda file: file.name)
+def test_script_is_short_enough_to_read(script: Path) -> None:
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 250
+
+
 @pytest.mark.parametrize("name", ["ask.html", "sign-in.html"])
 def test_every_field_of_a_page_has_a_label(name: str) -> None:
     page = (STATIC / name).read_text(encoding="utf-8")
@@ -90,9 +110,23 @@ def test_every_field_of_a_page_has_a_label(name: str) -> None:
     assert set(fields) == set(re.findall(r'<label for="([^"]+)"', page))
 
 
-@pytest.mark.parametrize("name", ["ask", "sign-in"])
-def test_every_part_that_the_script_looks_for_is_on_the_page(name: str) -> None:
-    looked_for = re.findall(r'byId\("([^"]+)"\)', (STATIC / f"{name}.js").read_text(encoding="utf-8"))
-    there = re.findall(r'\bid="([^"]+)"', (STATIC / f"{name}.html").read_text(encoding="utf-8"))
-    assert set(looked_for) <= set(there)
+@pytest.mark.parametrize("name", OWN_SCRIPTS)
+def test_every_part_that_the_scripts_look_for_is_on_the_page(name: str) -> None:
+    scripts = [(STATIC / f"{script}.js").read_text(encoding="utf-8") for script in OWN_SCRIPTS[name]]
+    looked_for = {found for script in scripts for found in re.findall(r'byId\("([^"]+)"\)', script)}
+    there = re.findall(r'\bid="([^"]+)"', (STATIC / name).read_text(encoding="utf-8"))
+    assert looked_for
+    assert looked_for <= set(there)
     assert len(there) == len(set(there))
+
+
+def test_every_format_that_is_read_can_be_asked_for() -> None:
+    """Each media type that a reader gives is offered as a filter."""
+    readers = (STATIC.parents[1] / "ingest/readers").glob("*.py")
+    lines = "\n".join(file.read_text(encoding="utf-8") for file in readers).splitlines()
+    stated = "\n".join(line for line in lines if re.search(r"MEDIA_TYPE = |media_type=", line))
+    named = set(re.findall(r'"(\w+/[\w.+-]+)"', stated))
+    page = (STATIC / "ask.html").read_text(encoding="utf-8")
+    (offered,) = re.findall(r'<select id="filter-media_type">.*?</select>', page, re.DOTALL)
+    assert len(named) > 10
+    assert named == set(re.findall(r'value="([^"]+)"', offered))

@@ -22,6 +22,7 @@ from rag.ingest.labels import Labels
 from rag.records import Origin
 from rag.store.collections import get_collection, get_collection_by_id
 from rag.store.documents import get_document, list_documents
+from rag.store.passages import passage_ranges
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -115,7 +116,8 @@ def show(
     with service.database.read() as session:
         found = get_document(session, document_id, version=version, caller=caller)
         collection = get_collection_by_id(session, found.document.collection_id)
-    return DocumentTextResponse.from_record(found, collection=collection.name)
+        passages = passage_ranges(session, document_id, found.version)
+    return DocumentTextResponse.from_record(found, collection=collection.name, passages=passages)
 
 
 @router.delete("/{document_id}", summary="Delete a document", status_code=204, responses=problems(404, 422, 503))

@@ -1,0 +1,58 @@
+// The caller's conversations, at the side of the page. Each is a link, so that it opens in another tab as well.
+import { byId, make } from "/static/elements.js";
+import { fetchJson } from "/static/session.js";
+import { countWords, dayWords } from "/static/words.js";
+
+const SHOWN_AT_ONCE = 30;
+const WIDE = "(min-width: 62rem)";
+let following = null; // what asks for the next page; null on the last one
+
+function item(conversation, currentId) {
+  const link = make("a", {
+    attributes: {
+      href: `/?conversation=${conversation.id}`,
+      "aria-current": conversation.id === currentId ? "true" : null,
+    },
+    children: [
+      make("span", { className: "first-question", text: conversation.first_question }),
+      make("span", {
+        className: "when",
+        text: `${countWords(conversation.num_answers, "answer")} · ${dayWords(conversation.last_answer_at)}`,
+      }),
+    ],
+  });
+  return make("li", { children: [link] });
+}
+
+async function fetchPage(before) {
+  const query = new URLSearchParams({ limit: SHOWN_AT_ONCE, ...(before === null ? {} : { before_id: before }) });
+  const page = await fetchJson(`/v1/conversations?${query}`);
+  following = page.next_before_id;
+  byId("more-conversations").hidden = following === null;
+  return page.conversations;
+}
+
+/** Show the newest conversations anew; the one that is open is marked. */
+export async function showConversations(currentId) {
+  const conversations = await fetchPage(null);
+  byId("conversation-list").replaceChildren(...conversations.map((conversation) => item(conversation, currentId)));
+  byId("no-conversations").hidden = conversations.length > 0;
+}
+
+/** Set up the side of the page: it is open where there is room for it. `complain` shows a sentence. */
+export function startConversations(complain) {
+  const wide = matchMedia(WIDE);
+  const fit = () => {
+    byId("side").open = wide.matches;
+  };
+  fit();
+  wide.addEventListener("change", fit);
+  byId("more-conversations").addEventListener("click", async () => {
+    try {
+      const conversations = await fetchPage(following);
+      byId("conversation-list").append(...conversations.map((conversation) => item(conversation, null)));
+    } catch (error) {
+      complain(error.message);
+    }
+  });
+}
