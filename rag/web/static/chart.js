@@ -1,6 +1,6 @@
 // Charts over days: plain SVG, drawn as wide as there is room, with the same numbers in a table beneath.
 import { make } from "/static/elements.js";
-import { dayWords } from "/static/format.js";
+import { dayName } from "/static/format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 210;
@@ -46,7 +46,7 @@ function axes({ scale, top, first, last, stepNames }) {
   const numDays = last - first;
   const every = Math.max(1, Math.ceil((numDays * PIXELS_PER_DAY_NAME) / (scale.right - scale.left)));
   for (let day = last; day >= first; day -= every) {
-    const words = dayWords(new Date(day * MS_PER_DAY).toISOString().slice(0, 10));
+    const words = dayName(new Date(day * MS_PER_DAY).toISOString().slice(0, 10));
     const anchor = day === last ? "end" : "middle";
     const x = day === last ? scale.right + MARGIN.right : scale.x(day);
     if (scale.x(day) > scale.left + 12) parts.push(draw("text", { x, y: HEIGHT - 6, "text-anchor": anchor }, [words]));
@@ -59,7 +59,7 @@ function line({ name, values }, place, { days, scale, format }) {
   const at = known.map(([day, value]) => [scale.x(dayNumber(day)), scale.y(value)]);
   const path = at.map(([x, y], number) => `${number ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   const points = at.map(([x, y], number) => {
-    const words = `${dayWords(known[number][0])}, ${name}: ${format(known[number][1])}`;
+    const words = `${dayName(known[number][0])}, ${name}: ${format(known[number][1])}`;
     const attributes = { d: POINTS[place % POINTS.length], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` };
     return draw("path", { class: "point", ...attributes }, [draw("title", {}, [words])]);
   });
@@ -72,7 +72,7 @@ function bars({ name, values }, place, { days, scale, format, first, last, numSe
   const drawn = days.map((day, at) => {
     const x = scale.x(dayNumber(day)) + (place - numSeries / 2) * width;
     const y = scale.y(values[at] ?? 0);
-    const words = `${dayWords(day)}, ${name}: ${format(values[at])}`;
+    const words = `${dayName(day)}, ${name}: ${format(values[at])}`;
     const box = { x: x.toFixed(1), y: y.toFixed(1), width: width.toFixed(1), height: (scale.y(0) - y).toFixed(1) };
     return draw("rect", { class: "bar-of-day", ...box }, [draw("title", {}, [words])]);
   });
@@ -106,7 +106,7 @@ function picture(width, options) {
 
 function summary(title, { days, series, format }) {
   const lasts = series.map(({ name, values }) => `${name} ${format(values.at(-1))}`);
-  return `${title}, ${dayWords(days[0])} to ${dayWords(days.at(-1))}. On the last day: ${lasts.join(", ")}.`;
+  return `${title}, ${dayName(days[0])} to ${dayName(days.at(-1))}. On the last day: ${lasts.join(", ")}.`;
 }
 
 function legendEntry({ name, values }, place, { asBars, format }) {

@@ -1,11 +1,12 @@
 // The Documents page: what is in a collection, taking something out of it, and the runs that filled it.
 import { byId, make } from "/static/elements.js";
-import { counted, moment } from "/static/format.js";
+import { moment } from "/static/format.js";
 import { showRuns } from "/static/ingestion-runs.js";
 import { fillForm, offerCollections, option, PagedList, query, valuesOf } from "/static/paged-list.js";
 import { fetchJson, hasRole, whoAmI } from "/static/session.js";
 import { details } from "/static/tables.js";
 import { offerUpload } from "/static/upload.js";
+import { countWords, sourceWords } from "/static/words.js";
 
 const view = new URLSearchParams(location.search).get("view") ?? "documents";
 let list = null;
@@ -13,6 +14,8 @@ let mayDelete = false;
 
 const documentLink = (id, text, version) =>
   make("a", { text, attributes: { href: `/documents/${id}${version ? `?version=${version}` : ""}` } });
+
+const nameOf = ({ title, source }) => title || sourceWords(source);
 
 const pairs = (values) => Object.entries(values).map(([name, value]) => `${name}: ${value}`).join(" · ");
 
@@ -42,8 +45,8 @@ function row(found) {
     children: [
       make("div", {
         children: [
-          make("span", { className: "title", children: [documentLink(found.id, found.title || found.source)] }),
-          make("div", { className: "quiet", children: [found.source, " · ", moment(found.updated_at)] }),
+          make("span", { className: "title", children: [documentLink(found.id, nameOf(found))] }),
+          make("div", { className: "quiet", children: [sourceWords(found.source), " · ", moment(found.updated_at)] }),
           make("div", { className: "row", children: chips(found) }),
         ],
       }),
@@ -61,7 +64,7 @@ async function versionList(found) {
         make("li", {
           children: [
             documentLink(found.id, `Version ${version}`, version),
-            make("span", { className: "quiet", children: [` ${title} · `, moment(created_at), ` · ${counted(num_chars, "character")}`] }),
+            make("span", { className: "quiet", children: [` ${title} · `, moment(created_at), ` · ${countWords(num_chars, "character")}`] }),
           ],
         }),
       ),
@@ -73,11 +76,11 @@ async function versionList(found) {
 
 async function tellAbout(found) {
   const repeated = found.duplicate_of ?? found.near_duplicate_of;
-  byId("about-title").textContent = found.title || found.source;
+  byId("about-title").textContent = nameOf(found);
   byId("about-words").replaceChildren(
     details([
-      ["source", found.source],
-      ["file", found.file === found.source ? null : found.file],
+      ["source", sourceWords(found.source)],
+      ["file", found.file === found.source ? null : sourceWords(found.file)],
       ["type", found.media_type],
       ["origin", found.origin],
       ["access labels", found.access_labels.join(", ") || "none: for everyone"],
@@ -93,14 +96,14 @@ async function tellAbout(found) {
   );
   byId("about").showModal();
   const versions = await versionList(found);
-  if (byId("about-title").textContent === (found.title || found.source)) byId("about-words").append(versions);
+  if (byId("about-title").textContent === (nameOf(found))) byId("about-words").append(versions);
 }
 
 let toDelete = null;
 
 function askToDelete(found) {
   toDelete = found;
-  byId("confirm-title").textContent = `Delete “${found.title || found.source}”?`;
+  byId("confirm-title").textContent = `Delete “${nameOf(found)}”?`;
   byId("confirm-problem").textContent = "";
   byId("confirm").showModal();
   byId("keep").focus();
@@ -112,7 +115,7 @@ async function deleteIt() {
     await fetchJson(`/v1/documents/${toDelete.id}`, { method: "DELETE" });
     byId("confirm").close();
     await list.restart();
-    byId("list-status").textContent = `“${toDelete.title || toDelete.source}” is deleted.`;
+    byId("list-status").textContent = `“${nameOf(toDelete)}” is deleted.`;
   } catch (error) {
     byId("confirm-problem").textContent = error.message;
   } finally {

@@ -1,8 +1,8 @@
 // Numbers, moments and sizes as people read them.
 import { make } from "/static/elements.js";
+import { momentWords } from "/static/words.js";
 
 export const NOTHING = "–";
-const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 const UNITS = ["bytes", "kB", "MB", "GB"];
 
@@ -19,14 +19,12 @@ export const probability = orNothing((value) => (value < 0.001 ? "< 0.001" : val
 /** A difference with its sign; `words` says the rest. */
 export const signed = (value, words) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${words(Math.abs(value))}`;
 
-export const counted = (number, one, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
-
 /** A day, given as YYYY-MM-DD. */
-export const dayWords = (day) => DAY.format(new Date(`${day}T00:00:00Z`));
+export const dayName = (day) => DAY.format(new Date(`${day}T00:00:00Z`));
 
 /** A moment in the reader's own time zone. */
 export function moment(iso) {
-  return make("time", { text: MOMENT.format(new Date(iso)), attributes: { datetime: iso } });
+  return make("time", { text: momentWords(iso), attributes: { datetime: iso } });
 }
 
 export function size(bytes) {

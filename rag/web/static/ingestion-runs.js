@@ -1,8 +1,9 @@
 // Ingestion runs: following one, what it refused, and the list of them.
 import { byId, make } from "/static/elements.js";
-import { counted, moment } from "/static/format.js";
+import { moment } from "/static/format.js";
 import { PagedList, query } from "/static/paged-list.js";
 import { fetchJson } from "/static/session.js";
+import { countWords, sourceWords } from "/static/words.js";
 
 const COUNTS = {
   num_added: "added",
@@ -18,9 +19,9 @@ const ASK_EVERY_MS = 1000;
 const CHIPS = { finished: "chip good", waiting: "chip accent", running: "chip accent" };
 
 /** What a run has done so far. */
-export function countWords(run) {
+export function progressWords(run) {
   const words = Object.entries(COUNTS).filter(([name]) => run[name]).map(([name, verb]) => `${run[name]} ${verb}`);
-  return [...words, counted(run.num_passages, "passage")].join(", ");
+  return [...words, countWords(run.num_passages, "passage")].join(", ");
 }
 
 /** Follow a run until it has ended, and return it as it is then; `onChange` is called with each state of it. */
@@ -73,7 +74,7 @@ function failureList(run) {
       try {
         const failures = await failuresOf(run.id);
         list.replaceChildren(
-          ...failures.map(({ source, reason }) => make("li", { children: [make("strong", { text: source }), make("div", { text: reason })] })),
+          ...failures.map(({ source, reason }) => make("li", { children: [make("strong", { text: sourceWords(source) }), make("div", { text: reason })] })),
         );
       } catch (error) {
         list.replaceChildren(make("li", { text: error.message }));
@@ -94,8 +95,8 @@ function fillCard(card, run) {
         make("span", { className: "quiet", children: [run.collection, " · ", moment(run.started_at)] }),
       ],
     }),
-    make("p", { className: "quiet", text: run.paths.join(", ") }),
-    make("p", { text: countWords(run) }),
+    make("p", { className: "quiet", text: run.paths.map(sourceWords).join(", ") }),
+    make("p", { text: progressWords(run) }),
     ...(run.num_refused ? [failureList(run)] : []),
   );
 }

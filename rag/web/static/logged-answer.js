@@ -3,6 +3,7 @@ import { byId, make, marked, say } from "/static/elements.js";
 import { decimal, milliseconds, moment, NOTHING, percent } from "/static/format.js";
 import { fetchJson } from "/static/session.js";
 import { details } from "/static/tables.js";
+import { confidenceLevel, documentPath, placeWords } from "/static/words.js";
 
 const SCORES = {
   confidence: "confidence",
@@ -11,29 +12,17 @@ const SCORES = {
   answer_relevancy: "answer relevancy",
   context_precision: "context precision",
 };
-const MIDDLE = 0.5;
-const HIGH = 0.8;
 const PASSAGE_SCORES = { relevance: "relevance", fused: "both legs", keyword: "keyword (BM25)", vector: "vector (cosine)" };
-
-/** The address of a document where it says what was cited. */
-export function documentAddress({ document_id, document_version, start, end }) {
-  return `/documents/${document_id}?${new URLSearchParams({ version: document_version, start, end })}`;
-}
-
-function place({ page, row }) {
-  return [page === null ? "" : `page ${page}`, row === null ? "" : `row ${row}`].filter(Boolean).join(", ");
-}
 
 const isSynthetic = ({ origin }) => (origin === "synthetic" ? [make("span", { className: "chip", text: "synthetic" })] : []);
 
 function meter(name, value) {
-  const kind = value >= HIGH ? "high" : value >= MIDDLE ? "middle" : "low";
   const attributes = { min: 0, max: 1, value, "aria-label": name };
   return make("div", {
     className: "score",
     children: [
       make("dt", { text: name }),
-      make("dd", { children: [make("meter", { className: kind, attributes }), make("span", { text: decimal(value) })] }),
+      make("dd", { children: [make("meter", { className: confidenceLevel(value), attributes }), make("span", { text: decimal(value) })] }),
     ],
   });
 }
@@ -53,8 +42,8 @@ function citation(cited, at) {
         className: "quiet",
         children: [
           `[${at + 1}] `,
-          make("a", { text: cited.title, attributes: { href: documentAddress(cited) } }),
-          ` ${place(cited)} `,
+          make("a", { text: cited.title, attributes: { href: documentPath(cited) } }),
+          ` ${placeWords(cited)} `,
           ...isSynthetic(cited),
         ],
       }),
@@ -84,12 +73,12 @@ function passage(hit, at, { citations, onWrongPassage }) {
               make("span", { className: "quiet", text: `${relevance}${cited.length ? " · cited" : ""}` }),
             ],
           }),
-          make("p", { className: "quiet", children: [[...hit.headings, place(hit)].filter(Boolean).join(" › "), " ", ...isSynthetic(hit)] }),
+          make("p", { className: "quiet", children: [[...hit.headings, placeWords(hit)].filter(Boolean).join(" › "), " ", ...isSynthetic(hit)] }),
           make("p", { className: "passage-words", children: marked(hit.text, ranges) }),
           details(scores),
           make("div", {
             className: "row",
-            children: [make("a", { text: "In its document", attributes: { href: documentAddress(hit) } }), wrong],
+            children: [make("a", { text: "In its document", attributes: { href: documentPath(hit) } }), wrong],
           }),
         ],
       }),

@@ -1,8 +1,9 @@
 // What people ask and the documents do not answer: a view of the Review page.
 import { byId, make } from "/static/elements.js";
-import { counted, moment, percent } from "/static/format.js";
+import { moment, percent } from "/static/format.js";
 import { fillForm, PagedList, query, valuesOf } from "/static/paged-list.js";
 import { fetchJson } from "/static/session.js";
+import { countWords } from "/static/words.js";
 
 function closest({ best_title, best_text, best_relevance }) {
   if (best_text === null) return [];
@@ -18,7 +19,7 @@ function closest({ best_title, best_text, best_relevance }) {
 }
 
 function card(row) {
-  const since = row.answered_since ? ` · answered since, ${counted(row.num_answered, "time")}` : "";
+  const since = row.answered_since ? ` · answered since, ${countWords(row.num_answered, "time")}` : "";
   const link = make("a", { text: "The last answer", attributes: { href: `/review?${query({ view: "answers", answer: row.last_answer_id })}` } });
   return make("li", {
     className: "card",
@@ -26,7 +27,7 @@ function card(row) {
       make("h3", { text: row.question }),
       make("p", {
         className: "quiet",
-        children: [`asked ${counted(row.num_asked, "time")}, last `, moment(row.last_asked_at), ` · ${row.collection}${since}`],
+        children: [`asked ${countWords(row.num_asked, "time")}, last `, moment(row.last_asked_at), ` · ${row.collection}${since}`],
       }),
       ...closest(row),
       make("p", { children: [link] }),

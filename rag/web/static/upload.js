@@ -1,8 +1,9 @@
 // Uploading files, one after the other, each with its progress and what became of it.
 import { byId, make, say } from "/static/elements.js";
-import { counted, size } from "/static/format.js";
-import { countWords, failuresOf, follow } from "/static/ingestion-runs.js";
+import { size } from "/static/format.js";
+import { failuresOf, follow, progressWords } from "/static/ingestion-runs.js";
 import { csrfToken, isSignedIn, Refused } from "/static/session.js";
+import { countWords, sourceWords } from "/static/words.js";
 
 const waiting = [];
 let isUploading = false;
@@ -55,10 +56,10 @@ function end(shown, words, className, ...more) {
 }
 
 const reasons = (list) =>
-  make("ul", { className: "failures plain-list", children: list.map(({ source, reason }) => make("li", { text: `${source}: ${reason}` })) });
+  make("ul", { className: "failures plain-list", children: list.map(({ source, reason }) => make("li", { text: `${sourceWords(source)}: ${reason}` })) });
 
 function endAtOnce(shown, { documents, partly_read: lost }) {
-  const words = `${counted(documents.length, "document")}: ${documents.map(({ title, source }) => title || source).join(", ")}`;
+  const words = `${countWords(documents.length, "document")}: ${documents.map(({ title, source }) => title || source).join(", ")}`;
   const versions = documents.some(({ version }) => version > 1) ? " (a new version)" : "";
   end(shown, words + versions, "done", ...(lost.length ? [reasons(lost)] : []));
 }
@@ -66,11 +67,11 @@ function endAtOnce(shown, { documents, partly_read: lost }) {
 async function endInBackground(shown, run) {
   const ended = await follow(run, (now) => {
     shown.state.textContent = now.status;
-    shown.outcome.textContent = countWords(now);
+    shown.outcome.textContent = progressWords(now);
   });
   const failures = ended.num_refused ? [reasons(await failuresOf(ended.id))] : [];
   const isGood = ended.status === "finished" && ended.num_refused === 0;
-  end(shown, `Run ${ended.id}, ${ended.status}: ${countWords(ended)}`, isGood ? "done" : "refused", ...failures);
+  end(shown, `Run ${ended.id}, ${ended.status}: ${progressWords(ended)}`, isGood ? "done" : "refused", ...failures);
 }
 
 async function uploadOne({ shown, ...sent }) {
@@ -95,14 +96,14 @@ async function uploadAll(onUploaded) {
   isUploading = true;
   let collection = "";
   while (waiting.length) {
-    say(byId("upload-status"), `Uploading ${numDone + 1} of ${counted(numAll, "file")}…`, { busy: true });
+    say(byId("upload-status"), `Uploading ${numDone + 1} of ${countWords(numAll, "file")}…`, { busy: true });
     const next = waiting.shift();
     collection = next.collection;
     await uploadOne(next);
     numDone += 1;
   }
   isUploading = false;
-  say(byId("upload-status"), `${counted(numDone, "file")} sent.`);
+  say(byId("upload-status"), `${countWords(numDone, "file")} sent.`);
   await onUploaded(collection);
 }
 
