@@ -31,6 +31,8 @@ from rag.ingest.preparation import Preparer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
+from rag.ingest.uploads import UploadQueue
+from rag.observer import Observers
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -68,11 +70,12 @@ class Rag:
             StoreUnavailable: it cannot be opened, or is not migrated to this version.
         """
         self.settings = settings
+        self.observers = Observers()
         self._reader_mode = reader_mode
         if settings.num_threads:
             torch.set_num_threads(settings.num_threads)
             faiss.omp_set_num_threads(settings.num_threads)
-        self.database = Database(settings.resolved_database_url)
+        self.database = Database(settings.resolved_database_url, busy_timeout=settings.store_timeout_s)
         require_current(self.database)
 
     def __enter__(self) -> Self:
@@ -88,6 +91,11 @@ class Rag:
         if "indexes" in self.__dict__:
             self.indexes.close()
         self.database.dispose()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether what answers questions has been made."""
+        return "answerer" in self.__dict__
 
     @cached_property
     def embedders(self) -> Embedders:
@@ -152,6 +160,7 @@ class Rag:
                 max_wait_s=self.settings.max_wait_s,
             ),
             timeout_s=self.settings.answer_timeout_s,
+            observer=self.observers,
         )
 
     @cached_property
@@ -167,6 +176,11 @@ class Rag:
     def ingester(self) -> Ingester:
         """The ingestion pipeline."""
         return Ingester(self.database, self.preparer, self.settings)
+
+    @cached_property
+    def uploads(self) -> UploadQueue:
+        """The uploads that are worked on in the background."""
+        return UploadQueue(self.database, self.ingester, self.settings.spool_dir)
 
     def ingest(
         self,

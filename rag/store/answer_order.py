@@ -1,5 +1,6 @@
 """The orders in which the review list can be read, each with the place at which a page of it goes on."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -22,6 +23,7 @@ AnswerSort = Literal[
     "-total_ms",
 ]
 """A column of ``answer_review``, the lowest value first; with a minus, the highest. Without a value comes last."""
+NO_CURSOR = "The cursor is not one that this list has given; leave it out for the first page."
 NEWEST_FIRST: AnswerSort = "-created_at"
 
 _BEYOND = 1e18
@@ -43,9 +45,12 @@ class AnswerCursor:
         """From its text. Raises InvalidInput where that is none."""
         value, _, answer_id = text.partition(" ")
         try:
-            return cls(value=float(value), answer_id=int(answer_id))
+            cursor = cls(value=float(value), answer_id=int(answer_id))
         except ValueError as error:
-            raise InvalidInput("The cursor is not one that this list has given; leave it out.") from error
+            raise InvalidInput(NO_CURSOR) from error
+        if not math.isfinite(cursor.value) or not 0 <= cursor.answer_id < 2**63:
+            raise InvalidInput(NO_CURSOR)
+        return cursor
 
 
 def cursor_of(row: Any, sort: AnswerSort) -> AnswerCursor:

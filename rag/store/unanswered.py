@@ -12,6 +12,8 @@ from rag.records import OWNER, Caller
 from rag.store.access import answers_open_to
 from rag.store.usage_views import UNANSWERED_QUESTIONS
 
+NO_CURSOR = "The cursor is not one that this list has given; leave it out for the first page."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnansweredQuestion:
@@ -53,9 +55,12 @@ class UnansweredCursor:
         """From its text. Raises InvalidInput where that is none."""
         num_asked, _, last_answer_id = text.partition(".")
         try:
-            return cls(num_asked=int(num_asked), last_answer_id=int(last_answer_id))
+            cursor = cls(num_asked=int(num_asked), last_answer_id=int(last_answer_id))
         except ValueError as error:
-            raise InvalidInput("The cursor is not one that this list has given; leave it out.") from error
+            raise InvalidInput(NO_CURSOR) from error
+        if not (0 <= cursor.num_asked < 2**63 and 0 <= cursor.last_answer_id < 2**63):
+            raise InvalidInput(NO_CURSOR)
+        return cursor
 
 
 _UNANSWERED = UNANSWERED_QUESTIONS.table()

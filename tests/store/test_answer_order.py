@@ -80,6 +80,6 @@ def test_list_is_narrowed_down_to_a_range_of_a_score(log: Database) -> None:
 def test_order_and_cursor_that_are_none_are_refused(log: Database) -> None:
     with log.read() as session, pytest.raises(InvalidInput, match="order 'question' is none"):
         list_answers(session, sort="question")  # type: ignore[arg-type]
-    for text in ("", "7", "x 7", "0.5 x"):
+    for text in ("", "7", "x 7", "0.5 x", "nan 7", "0.5 -1", f"0.5 {10**20}"):
         with pytest.raises(InvalidInput, match="cursor"):
             AnswerCursor.parse(text)

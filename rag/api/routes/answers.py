@@ -1,7 +1,6 @@
 """Questions, their answers as logged, and what people say of them."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
 
@@ -11,6 +10,8 @@ from rag.api.answer_events import produce_answer
 from rag.api.callers import From
 from rag.api.conversation_schemas import ChainResponse
 from rag.api.event_stream import MEDIA_TYPE, STREAMED, EventStream
+from rag.api.moments import Moment
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.permissions import require_role
 from rag.api.problems import on_rag_error, problems
 from rag.api.schemas import (
@@ -28,7 +29,7 @@ from rag.cancellation import Cancellation
 from rag.errors import InvalidInput
 from rag.records import Answer, Hit
 from rag.store.answer_links import chain_ids
-from rag.store.answer_order import NEWEST_FIRST, AnswerSort
+from rag.store.answer_order import NEWEST_FIRST, AnswerCursor, AnswerSort, cursor_of
 from rag.store.answer_review import ScoreName, ScoreRange, list_answers
 from rag.store.answers import add_feedback, get_answer
 from rag.store.audit import audit_reading
@@ -106,21 +107,23 @@ def list_some(
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     rating: Annotated[Literal["-1", "1"] | None, Query(description="Of the last feedback.")] = None,
-    since: Annotated[datetime | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Exclusive.")] = None,
+    since: Annotated[Moment | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
+    until: Annotated[Moment | None, Query(description="Exclusive.")] = None,
     contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
     user_id: Annotated[str | None, Query(description="Who asked.")] = None,
     rated: Annotated[bool | None, Query(description="Whether anyone gave feedback.")] = None,
     reviewed: Annotated[bool | None, Query(description="Whether a reviewer judged it.")] = None,
     score: Annotated[ScoreRange | None, Depends(_score)],
     sort: Annotated[AnswerSort, Query(description="The lowest first; with a minus, the highest.")] = NEWEST_FIRST,
-    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> AnswerListResponse:
-    """List the log, newest first: the rows of the SQL view answer_review.
+    """List the log, newest first unless sorted otherwise: the rows of the SQL view answer_review.
 
     Readers and contributors see their own answers. A look at those of others is written down.
     """
+    of = f"answers by {sort}"
+    place = read_cursor(cursor, of, first="")
     with service.database.read() as session:
         # One more than is shown tells whether there is a next page.
         rows = list_answers(
@@ -138,16 +141,13 @@ def list_some(
             reviewed=reviewed,
             score=score,
             sort=sort,
-            before_id=before_id,
+            after=AnswerCursor.parse(place) if place else None,
             limit=limit + 1,
             caller=caller,
         )
-    shown = rows[:limit]
+    shown, following = cut_page(rows, of, limit=limit, key=lambda row: str(cursor_of(row, sort)))
     audit_reading(service.database, caller, "answer.list", [row.answer_id for row in shown])
-    return AnswerListResponse(
-        answers=[AnswerSummary.from_record(row) for row in shown],
-        next_before_id=shown[-1].answer_id if len(rows) > limit else None,
-    )
+    return AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in shown], next=following)
 
 
 @router.get("/{answer_id}", summary="Show a logged answer", responses=problems(404, 422, 503))

@@ -186,6 +186,7 @@ async function start() {
   }
   try {
     const caller = await whoAmI();
+    byId("runs-link").hidden = !hasRole(caller, "contributor"); // they name files that not everybody may see
     if (view === "runs") await showRuns();
     else await showDocuments(caller);
   } catch (error) {
