@@ -101,6 +101,20 @@ def test_version_shows_its_own_text_and_names_the_current_one(filled: TestClient
     assert all(new["text"][s["start"] : s["end"]] for s in new["sections"])
 
 
+def test_passages_are_those_that_searches_find_in_the_order_of_the_text(filled: TestClient, upload: Upload) -> None:
+    upload("support.md", "# Help\n\nThe rota is kept by Jonas Weber.\n\n# Phone\n\nIt rings " + "at night " * 150)
+    shown = filled.get("/v1/documents/1").json()
+    starts = [passage["start"] for passage in shown["passages"]]
+    assert len(starts) > 1
+    assert starts == sorted(starts)
+    hits = filled.post("/v1/search", json={"query": "rota phone night", "top_k": 8}).json()["hits"]
+    found = {(hit["id"], hit["start"], hit["end"]) for hit in hits if hit["document_id"] == 1}
+    assert found == {(passage["id"], passage["start"], passage["end"]) for passage in shown["passages"]}
+    assert filled.get("/v1/documents/1", params={"version": 1}).json()["passages"] == []
+    assert filled.delete("/v1/documents/1").status_code == 204
+    assert filled.get("/v1/documents/1").json()["passages"] == []
+
+
 def test_unknown_version_names_the_current_one(filled: TestClient, check_problem: Check) -> None:
     response = filled.get("/v1/documents/1", params={"version": 7})
     assert "current one is 1" in check_problem(response, 404, "not-found")

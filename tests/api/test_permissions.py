@@ -33,6 +33,7 @@ def test_what_needs_no_key_is_listed_here_as_well() -> None:
     # So that nobody opens a route by one word: this list has to be changed too.
     assert {name for name, access in PERMISSIONS.items() if access == "everyone"} == {
         "GET /",
+        "GET /documents/{document_id}",
         "GET /sign-in",
         "GET /static",
         "GET /docs",

@@ -105,6 +105,10 @@ def test_follow_up_says_what_it_was_understood_as_and_its_conversation_opens_aga
     earlier.click()
     expect(page.locator("#earlier-list .answer")).to_contain_text("Maria Costa")
 
+    page.reload()  # what is asked before the conversation is there goes on with it all the same
+    ask(page, "And who founded it?")
+    expect(here).to_contain_text("3 answers")
+
 
 def test_stopping_gives_the_work_up_and_keeps_the_question(site: Site, page: Page, handbook: str) -> None:
     page.goto(f"/?collection={handbook}")

@@ -7,8 +7,10 @@ import { chosenFilters, startFilters } from "/static/filters.js";
 import { fetchJson } from "/static/session.js";
 import { countWords } from "/static/words.js";
 
+const MOST_COLLECTIONS = 1000; // more than a list can be chosen from
 let conversationId = null; // the conversation that is open; null before its first answer
 let turns = []; // its answers with their cards, oldest first
+let opening = null; // a promise: the page has what its link names
 let asking = null; // what stops the answer that is being made; null when there is none
 
 const chosenCollection = () => byId("collection").value || "default";
@@ -78,29 +80,28 @@ function readQuestion() {
   return { question, collection: chosenCollection(), filters: chosenFilters(), ...links };
 }
 
+async function makeAnswer(signal) {
+  await opening; // what is asked goes on with the conversation that the link named
+  const asked = readQuestion();
+  const pending = pendingCard(asked.question);
+  showTurns(pending.card);
+  add(await ask(asked, { ...pending, signal }));
+  byId("question").value = "";
+  history.replaceState(null, "", `/?conversation=${conversationId}`);
+  byId("announcement").textContent = announcementOf(turns.at(-1).answer);
+  showConversations(conversationId).catch((error) => complain(error.message));
+}
+
 async function submit(event) {
   event.preventDefault();
   if (asking) return;
   complain("");
   say(byId("status"), "");
-  let asked;
-  try {
-    asked = readQuestion();
-  } catch (error) {
-    complain(error.message);
-    return;
-  }
   byId("announcement").textContent = "";
-  const pending = pendingCard(asked.question);
-  showTurns(pending.card);
   const controller = new AbortController();
   setAsking(controller);
   try {
-    add(await ask(asked, { ...pending, signal: controller.signal }));
-    byId("question").value = "";
-    history.replaceState(null, "", `/?conversation=${conversationId}`);
-    byId("announcement").textContent = announcementOf(turns.at(-1).answer);
-    showConversations(conversationId).catch((error) => complain(error.message));
+    await makeAnswer(controller.signal);
   } catch (error) {
     if (error.name === "AbortError") say(byId("status"), "Stopped.");
     else complain(error.message);
@@ -134,7 +135,7 @@ function onKey(event) {
 // Starting up.
 
 async function loadCollections(wanted) {
-  const { collections } = await fetchJson("/v1/collections");
+  const { collections } = await fetchJson(`/v1/collections?limit=${MOST_COLLECTIONS}`);
   const offered = collections.filter((collection) => !collection.name.startsWith("evaluation:"));
   if (!offered.length) {
     say(byId("status"), "There are no documents yet. Put some in with: rag ingest PATH");
@@ -152,20 +153,22 @@ async function loadCollections(wanted) {
 }
 
 // A link may open a conversation, /?conversation=…, or bring a question along: /?question=…&collection=…
-async function start() {
-  const linked = new URLSearchParams(location.search);
+async function open(linked) {
   try {
     await loadCollections(linked.get("collection") ?? "default");
     if (linked.get("conversation")) await openConversation(linked.get("conversation"));
     await showConversations(conversationId);
   } catch (error) {
     complain(error.message);
-    return;
   }
-  if (linked.get("question")) {
-    byId("question").value = linked.get("question");
-    byId("ask-form").requestSubmit();
-  }
+}
+
+function start() {
+  const linked = new URLSearchParams(location.search);
+  opening = open(linked);
+  if (!linked.get("question")) return;
+  byId("question").value = linked.get("question");
+  byId("ask-form").requestSubmit();
 }
 
 byId("ask-form").addEventListener("submit", submit);

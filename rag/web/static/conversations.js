@@ -5,7 +5,7 @@ import { countWords, dayWords } from "/static/words.js";
 
 const SHOWN_AT_ONCE = 30;
 const WIDE = "(min-width: 62rem)";
-let following = null; // what asks for the next page; null on the last one
+let following = null; // the cursor of the next page; null on the last one
 
 function item(conversation, currentId) {
   const link = make("a", {
@@ -24,17 +24,16 @@ function item(conversation, currentId) {
   return make("li", { children: [link] });
 }
 
-async function fetchPage(before) {
-  const query = new URLSearchParams({ limit: SHOWN_AT_ONCE, ...(before === null ? {} : { before_id: before }) });
-  const page = await fetchJson(`/v1/conversations?${query}`);
-  following = page.next_before_id;
+async function fetchPage(cursor) {
+  const page = await fetchJson(`/v1/conversations?${new URLSearchParams({ limit: SHOWN_AT_ONCE, cursor })}`);
+  following = page.next;
   byId("more-conversations").hidden = following === null;
   return page.conversations;
 }
 
 /** Show the newest conversations anew; the one that is open is marked. */
 export async function showConversations(currentId) {
-  const conversations = await fetchPage(null);
+  const conversations = await fetchPage("");
   byId("conversation-list").replaceChildren(...conversations.map((conversation) => item(conversation, currentId)));
   byId("no-conversations").hidden = conversations.length > 0;
 }

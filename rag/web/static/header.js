@@ -1,6 +1,6 @@
 // The header of every page: where one can go, for the role that one has.
 import { make } from "/static/elements.js";
-import { hasRole, isSignedIn, signOut, whoAmI } from "/static/session.js";
+import { hasRole, isSignedIn, signInPath, signOut, whoAmI } from "/static/session.js";
 
 const PAGES = [
   { path: "/", name: "Ask", role: "reader" },
@@ -15,6 +15,10 @@ const isHere = (path) => location.pathname === path || (path !== "/" && location
 function link({ path, name }) {
   const attributes = { href: path, "aria-current": isHere(path) ? "page" : null };
   return make("li", { children: [make("a", { text: name, attributes })] });
+}
+
+function signInItem() {
+  return make("li", { className: "last", children: [make("a", { text: "Sign in", attributes: { href: signInPath() } })] });
 }
 
 function signOutItem() {
@@ -36,15 +40,15 @@ async function showHeader() {
       ],
     }),
   );
-  let allowed = [];
   try {
     const caller = await whoAmI();
-    allowed = PAGES.filter(({ role }) => hasRole(caller, role));
-  } catch {
-    // The page itself says what is wrong.
-    allowed = PAGES.filter(({ role }) => role === "reader");
+    const allowed = PAGES.filter(({ role }) => hasRole(caller, role));
+    list.replaceChildren(...allowed.map(link), ...(isSignedIn() ? [signOutItem()] : []));
+  } catch (error) {
+    // The page itself says what is wrong. Some are for everyone.
+    const forReaders = PAGES.filter(({ role }) => role === "reader");
+    list.replaceChildren(...forReaders.map(link), ...(error.status === 401 ? [signInItem()] : []));
   }
-  list.replaceChildren(...allowed.map(link), ...(isSignedIn() ? [signOutItem()] : []));
 }
 
 showHeader();

@@ -19,9 +19,7 @@ export function csrfToken() {
 
 export const isSignedIn = () => csrfToken() !== "";
 
-function goToSignIn() {
-  location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
-}
+export const signInPath = () => `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
 
 async function refusalOf(response) {
   try {
@@ -54,7 +52,7 @@ export async function request(path, { method = "GET", body, headers = {}, signal
     if (error.name === "AbortError") throw error;
     throw new Refused("The server cannot be reached; check that it is running.", 0);
   }
-  if (response.status === 401 && toSignIn) goToSignIn();
+  if (response.status === 401 && toSignIn) location.assign(signInPath());
   if (!response.ok) throw await refusalOf(response);
   return response;
 }
@@ -73,9 +71,12 @@ export async function fetchJson(path, options = {}) {
 
 let caller = null;
 
-/** Who asks: {user_id, role, collections, access_labels}. The server is asked once for each page. */
+/**
+ * Who asks: {user_id, role, collections, access_labels}. The server is asked once for each page. Throws Refused, with
+ * the status 401 where nobody is signed in who must be: some pages are for everyone.
+ */
 export function whoAmI() {
-  caller ??= fetchJson("/session");
+  caller ??= fetchJson("/session", { toSignIn: false });
   return caller;
 }
 
