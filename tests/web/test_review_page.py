@@ -52,7 +52,7 @@ def test_queue_leads_from_answer_to_answer_and_each_judgement_is_a_row(site: Sit
     page.get_by_role("button", name="Save and go on").click()
     expect(page.get_by_text("Say good or bad first.")).to_be_visible()
     page.locator(".passages button").first.click()
-    expect(page.get_by_label("Bad")).to_be_checked()
+    expect(page.get_by_role("radio", name="Bad")).to_be_checked()
     page.get_by_label("Comment", exact=True).fill("That is leave.")
     page.get_by_label("The answer should have been").fill("second class")
     page.get_by_role("button", name="Save and go on").click()
@@ -82,11 +82,11 @@ def test_keys_lead_through_the_queue_and_can_be_turned_off(page: Page) -> None:
     expect(heading).to_have_text(questions[0])
     expect(page.get_by_role("button", name="Previous")).to_be_disabled()
     page.keyboard.press("g")
-    expect(page.get_by_label("Good")).to_be_checked()
+    expect(page.get_by_role("radio", name="Good")).to_be_checked()
     page.get_by_label("Comment", exact=True).fill("")
     page.keyboard.type("bn")  # what is typed into a field is no key
     expect(page.get_by_label("Comment", exact=True)).to_have_value("bn")
-    expect(page.get_by_label("Good")).to_be_checked()
+    expect(page.get_by_role("radio", name="Good")).to_be_checked()
     page.get_by_label("keys:").uncheck()
     page.keyboard.press("n")
     expect(heading).to_have_text(questions[0])
@@ -108,7 +108,7 @@ def test_log_is_filtered_and_sorted_and_its_address_says_how(page: Page) -> None
     expect(page.locator("#answers a")).to_have_count(2)
     expect(page.get_by_label("Answered", exact=True)).to_have_value("true")
     page.get_by_role("button", name="Clear").click()
-    page.get_by_label("Collection", exact=True).select_option("tickets")
+    page.locator("#collection").select_option("tickets")
     page.get_by_label("Sorted by").select_option("slowest first")
     expect(page.locator("#answers a")).to_have_count(3)
     assert entries(page)[0] == "Which version is the newest?"
@@ -137,7 +137,7 @@ def test_charts_show_the_days_and_have_their_numbers_in_a_table(site: Site, page
     assert figures.nth(1).locator("svg .series .point").count() >= 2
     expect(page.get_by_role("region", name="What has changed since")).to_be_visible()
     expect(page.get_by_role("region", name="How far reviewers agree")).to_contain_text("anna and ben")
-    page.get_by_label("Collection").select_option("tickets")
+    page.locator("#time-collection").select_option("tickets")
     expect(page.get_by_text("Nothing was asked in these days.")).to_be_visible()
 
 

@@ -125,8 +125,8 @@ async function deleteIt() {
 
 /** What the filters say, as the route takes it. */
 function asked() {
-  const { origin, ...values } = valuesOf(byId("filters"));
-  return { ...values, filter: origin ? `origin=${origin}` : "", newest_first: "true", limit: 50 };
+  const { origin, words, ...values } = valuesOf(byId("filters"));
+  return { ...values, contains: words, filter: origin ? `origin=${origin}` : "", newest_first: "true", limit: 50 };
 }
 
 function documentList() {

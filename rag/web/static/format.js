@@ -17,7 +17,7 @@ export const milliseconds = orNothing((value) => `${Math.round(value).toLocaleSt
 export const probability = orNothing((value) => (value < 0.001 ? "< 0.001" : value.toFixed(3)));
 
 /** A difference with its sign; `words` says the rest. */
-export const signed = (value, words) => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${words(Math.abs(value))}`;
+export const signed = (value, words) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${words(Math.abs(value))}`;
 
 /** A day, given as YYYY-MM-DD. */
 export const dayName = (day) => DAY.format(new Date(`${day}T00:00:00Z`));

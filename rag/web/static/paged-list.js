@@ -12,7 +12,7 @@ export function query(values) {
   return parameters.toString();
 }
 
-/** What the named fields of a form hold, without the empty ones. */
+/** What the named fields of a form hold, without the empty ones. No name may be one that forms have, as `contains`. */
 export function valuesOf(form) {
   return Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== "").map(([n, v]) => [n, v.trim()]));
 }

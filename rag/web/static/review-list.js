@@ -55,7 +55,8 @@ function dayAfter(day) {
 
 /** What the form says, as the route of the list takes it. */
 function asked() {
-  const values = valuesOf(byId("filters"));
+  const { words, ...values } = valuesOf(byId("filters"));
+  values.contains = words;
   if (values.until) values.until = dayAfter(values.until); // the form's day is the last one, the route's is left out
   if (values.rating === "none") {
     delete values.rating;

@@ -119,7 +119,7 @@ async function startList() {
   byId("panes").hidden = false;
   byId("filters").hidden = view !== "answers";
   fillForm(byId("filters"), parameters());
-  byId("more-filters").open = [...parameters().keys()].some((name) => !["view", "answer", "contains", "sort"].includes(name));
+  byId("more-filters").open = [...parameters().keys()].some((name) => !["view", "answer", "words", "sort"].includes(name));
   list = reviewList(view, { onOpen: open });
   byId("filters").addEventListener("submit", async (event) => {
     event.preventDefault();
