@@ -1,14 +1,11 @@
 """The Evaluation page in a real browser: the runs, and two of them side by side."""
 
-from collections.abc import Sequence
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from rag.store.collections import get_or_create_collection
-from rag.store.evaluations import QuestionResult, add_results, finish_evaluation, start_evaluation
 from tests.web.accessibility import SCHEMES, check_page
 from tests.web.conftest import OpenPage, Site
+from tests.web.logged_evaluation import log_evaluation
 
 pytestmark = pytest.mark.slow
 
@@ -20,34 +17,8 @@ AFTER = [0.5, *[1.0] * 17, 0.0, 0.0]
 @pytest.fixture(scope="module")
 def runs(site: Site) -> tuple[int, int]:
     """Two evaluations of the same questions, the second one better."""
-    return run(site, BEFORE, top_k=2), run(site, AFTER, top_k=8)
-
-
-def run(site: Site, f1s: Sequence[float], *, top_k: int, file: str = "questions/handbook.json") -> int:
-    """Log an evaluation and return its id."""
-    with site.service.database.write() as session:
-        collection = get_or_create_collection(session, "evaluation:handbook", embedding_model="model")
-        run_id = start_evaluation(
-            session, file=file, file_sha256=file, collection_id=collection.id, settings={"top_k": top_k}
-        )
-        results = [
-            QuestionResult(
-                question_id=str(number),
-                question=f"{('Who', 'When')[number % 2]} is {MARKUP} number {number}?",
-                reference_answers=("Elsa",),
-                prediction="Elsa" if f1 == 1.0 else "Elsa Holm" if f1 else "",
-                exact_match=float(f1 == 1.0),
-                f1=f1,
-                abstained=f1 == 0.0,
-                gold_rank=1,
-            )
-            for number, f1 in enumerate(f1s)
-        ]
-        add_results(session, run_id, results)
-        mean = sum(f1s) / len(f1s)
-        metrics = {"num_questions": len(f1s), "f1": mean, "exact_match": mean, "latency_ms": {"total": {"p50": 90.0}}}
-        finish_evaluation(session, run_id, metrics=metrics)
-    return run_id
+    asked = f"{MARKUP} number {{}}"
+    return log_evaluation(site, BEFORE, asked, top_k=2), log_evaluation(site, AFTER, asked, top_k=8)
 
 
 def test_two_evaluations_are_compared_question_by_question(page: Page, runs: tuple[int, int]) -> None:
@@ -69,7 +40,7 @@ def test_two_evaluations_are_compared_question_by_question(page: Page, runs: tup
     expect(found).to_contain_text("could be chance")
     expect(page.get_by_text("2 → 8")).to_be_visible()
     worse = page.locator("section", has=page.get_by_role("heading", name="Worse (1)")).last
-    expect(worse).to_contain_text(f"Who is {MARKUP} number 0?")
+    expect(worse).to_contain_text(f"Who keeps the rota of {MARKUP} number 0?")
     expect(worse).to_contain_text("Elsa Holm")
     kinds = page.get_by_role("region", name="By kind of question")
     expect(kinds.get_by_role("row", name="who")).to_contain_text("better")
@@ -81,7 +52,7 @@ def test_two_evaluations_are_compared_question_by_question(page: Page, runs: tup
 def test_what_cannot_be_compared_is_said_in_a_sentence(site: Site, page: Page, runs: tuple[int, int]) -> None:
     page.goto(f"/evaluation?a={runs[0]}&b=99")
     expect(page.locator("#compare-problem")).to_have_text("There is no evaluation 99.")
-    other = run(site, [1.0], top_k=8, file="other.json")
+    other = log_evaluation(site, [1.0], "{}", top_k=8, file="other.json")
     page.goto(f"/evaluation?a={runs[0]}&b={other}")
     expect(page.locator("#compare-problem")).to_contain_text("do not ask the same questions")
 
