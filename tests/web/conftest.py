@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite_file: Path) -
         service.answerer._generator = generator = HeldUpGenerator(service.generator)
         with running(create_app(service=service)) as url, httpx2.Client(base_url=url, timeout=60) as rest:
             yield Site(url=url, rest=rest, service=service, generator=generator)
+
+
+@pytest.fixture
+def closed_site(site: Site) -> Iterator[Site]:
+    """The same documents on another server, which asks everybody for a key."""
+    settings = site.service.settings.model_copy(update={"require_api_key": "always"})
+    with running(create_app(settings, service=site.service)) as url:
+        yield replace(site, url=url)
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,15 @@
 
 import json
 import re
+from functools import partial
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import select
 
 from rag.store import tables
 from tests.api.running_server import wait_until
-from tests.web.browsing import nameless_controls, overflow_px, pale_texts
+from tests.web.browsing import nameless_controls, opened_page, overflow_px, pale_texts
 from tests.web.conftest import OpenPage, Site
 
 pytestmark = pytest.mark.slow
@@ -17,6 +18,22 @@ pytestmark = pytest.mark.slow
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."
 QUESTION = "Who keeps the support rota?"
+CITATION = {"document_id": 1, "document_version": 1, "title": "Birds", "page": None, "row": None, "start": 0, "end": 6}
+LANGUAGE_MODEL_ANSWER = {
+    **{"id": 1, "question": "Who flies?", "answer": "Rosa 🦩 and Amara fly to Oslo with Rosa.", "abstained": False},
+    **{"confidence": 0.6, "confidence_kind": "support", "notes": [], "passages": [], "timings_ms": {"total": 9}},
+    **{"standalone_question": None, "model": "lm", "unsupported": [[17, 28]], "citations": [CITATION, CITATION]},
+    "spans": [
+        {"answer_start": start, "answer_end": end, "citation": citation}
+        for start, end, citation in [(0, 4, 0), (4, 5, None), (5, 6, 0), (6, 11, None), (11, 16, 1), (34, 38, 0)]
+    ],
+}
+CARD_OF = """async (answer) => {
+  const { answerCard } = await import("/static/answer-card.js");
+  const words = answerCard(answer).querySelector(".answer");
+  for (const link of words.querySelectorAll("a")) link.replaceWith(link.textContent);
+  return words.innerHTML;
+}"""
 RECORD_WORDS = """() => {
   window.wordsSeen = [];
   new MutationObserver(() => {
@@ -218,8 +235,9 @@ def check(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_can_be_read_have_names_for_all_controls_and_fit_a_phone(
-    open_page: OpenPage, handbook: str, scheme: str
+    site: Site, open_page: OpenPage, handbook: str, scheme: str
 ) -> None:
+    site.upload("moon.md", f"# {'Moon' * 40}\n\n{'Tranquillity' * 20} is a place.\n", collection=handbook)
     with open_page(color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
         page.goto("/sign-in")
         page.get_by_label("API key").fill("rag_nothing")
@@ -232,7 +250,7 @@ def test_pages_can_be_read_have_names_for_all_controls_and_fit_a_phone(
         page.locator("#current .thumb.down").click()
         page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
         check(page)
-        ask(page, "Who is the queen of the moon?")
+        ask(page, f"Who is the queen of {'Moon' * 40}?")
         expect(page.locator("#current .answer")).to_have_text("Not in these documents.")
         check(page)
         page.locator("#current .passages a").first.click()
@@ -252,6 +270,58 @@ def test_pale_text_nameless_control_and_wide_page_are_noticed(page: Page) -> Non
     assert overflow_px(page) > 0
 
 
+def test_citations_are_numbered_after_their_words_and_what_no_passage_says_is_underlined(page: Page) -> None:
+    page.goto("/sign-in")
+    shown = page.evaluate(CARD_OF, {**LANGUAGE_MODEL_ANSWER})
+    assert shown == "Rosa 🦩<sup>1</sup> and Amara<sup>2</sup> <u>fly to Oslo</u> with Rosa<sup>1</sup>."
+
+
+def send_stream(body: str, route: Route) -> None:
+    """In the place of the server."""
+    route.fulfill(body=body, content_type="text/event-stream")
+
+
+def test_events_are_read_whatever_pieces_they_come_in_and_failures_are_sentences(page: Page, handbook: str) -> None:
+    page.goto(f"/?collection={handbook}")
+    problem = {"detail": "The answer took longer than 60 s; ask something shorter.", "status": 504}
+    streams = {
+        f": ping\r\n\r\nevent: error\r\ndata: {json.dumps(problem)}\r\n\r\n": problem["detail"],
+        'event: token\ndata: {"text": "Half an"}\n\nevent: tok': "The answer broke off before its end; ask again.",
+    }
+    for body, sentence in streams.items():
+        page.route("**/v1/answers", partial(send_stream, body))
+        page.get_by_label("Question").fill(QUESTION)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text(str(sentence))
+        expect(page.locator(".answer-card")).to_have_count(0)
+        expect(page.get_by_label("Question")).to_have_value(QUESTION)
+    page.unroute_all()
+    ask(page, QUESTION)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_where_a_key_is_needed_the_page_leads_to_sign_in_and_back_and_asks_with_its_token(
+    closed_site: Site, browser: Browser, handbook: str
+) -> None:
+    with opened_page(browser, closed_site.url) as page:
+        page.goto("/docs")
+        page.get_by_role("link", name="Sign in").click()
+        expect(page).to_have_url(re.compile("/sign-in.next=%2Fdocs$"))
+        page.goto(f"/?collection={handbook}")
+        expect(page).to_have_url(re.compile("/sign-in.next="))
+        page.get_by_label("API key").fill(closed_site.new_key("reader"))
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{closed_site.url}/?collection={handbook}")
+        ask(page, QUESTION)
+        page.get_by_role("button", name="Yes").click()
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_text("Thank you, it is in the log.")).to_be_visible()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(f"{closed_site.url}/sign-in")
+        page.goto("/")
+        expect(page).to_have_url(re.compile("/sign-in"))
+
+
 def test_header_shows_what_the_role_may_use_until_signing_out(site: Site, page: Page) -> None:
     links = page.get_by_role("navigation", name="Pages").get_by_role("link")
     page.goto("/")
@@ -268,25 +338,34 @@ def test_document_tells_its_version_goes_from_passage_to_passage_and_says_what_i
     site: Site, page: Page
 ) -> None:
     collection = site.new_collection()
-    rules = "\n".join(f"Rule {number}: keep the door of room {number} shut at night." for number in range(30))
+    rules = "\n".join(f"Rule {number} 🦩: keep the door of room {number} shut at night." for number in range(90))
     site.upload("rules.md", rules, collection=collection)
     document = site.upload("rules.md", f"# Rules\n\n{rules}\n\n# Cats\n\nFeed the cat.\n", collection=collection)
+    current = site.rest.get(f"/v1/documents/{document}").json()
+    *_, last_but_one, last = current["passages"]
     page.goto(f"/documents/{document}?version=1&start=0&end=4")
     expect(page.locator("mark")).to_have_text("Rule")
     expect(page.get_by_text("the document has changed since")).to_be_visible()
     expect(page.get_by_role("button", name="Next passage")).to_be_hidden()
     page.get_by_role("link", name="show version 2").click()
     expect(page.get_by_text("Version 2, the current one.")).to_be_visible()
+    assert "".join(page.locator("#text .words").all_text_contents()) == current["text"]  # in several blocks
+    assert page.locator("#text .words").count() > 2
     forward, back = (page.get_by_role("button", name=f"{word} passage") for word in ("Next", "Previous"))
     forward.click()
-    expect(page.get_by_text("Passage 1 of 3")).to_be_visible()
+    expect(page.get_by_text(f"Passage 1 of {len(current['passages'])}")).to_be_visible()
     expect(back).to_be_disabled()
+    page.goto(f"/documents/{document}?version=2&start={last_but_one['start']}&end={last_but_one['end']}")
+    expect(page.locator("mark").first).to_be_in_viewport()
+    marked = "".join(page.locator("mark").all_text_contents())
+    assert marked == current["text"][last_but_one["start"] : last_but_one["end"]]
     forward.click()
-    forward.click()
-    expect(page.locator("mark")).to_contain_text("Feed the cat.")
+    expect(page.locator("mark")).to_have_text(current["text"][last["start"] : last["end"]])
     expect(page.locator("mark")).to_be_in_viewport()
     expect(forward).to_be_disabled()
+    page.get_by_role("button", name="Back to the quote").click()
+    expect(page.locator("mark").first).to_contain_text("Rule")
     back.click()
-    expect(page.locator("mark")).to_contain_text("Rule 29:")
+    expect(page.get_by_text(f"Passage {len(current['passages']) - 2} of")).to_be_visible()
     page.goto("/documents/99999")
     expect(page.get_by_role("alert")).to_have_text("There is no document 99999.")

@@ -85,6 +85,7 @@ async function makeAnswer(signal) {
   const asked = readQuestion();
   const pending = pendingCard(asked.question);
   showTurns(pending.card);
+  byId("announcement").textContent = "Searching the documents…";
   add(await ask(asked, { ...pending, signal }));
   byId("question").value = "";
   history.replaceState(null, "", `/?conversation=${conversationId}`);

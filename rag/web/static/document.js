@@ -3,8 +3,10 @@ import { byId, make, marked, say } from "/static/elements.js";
 import { fetchJson } from "/static/session.js";
 import { countWords, momentWords, originWords, placeWords, sourceWords } from "/static/words.js";
 
+const PIECE = 2000; // code points: a screenful
 const documentId = location.pathname.split("/").at(-1);
 let shown = null; // the document as the server sent it
+let blocks = []; // its text as it is shown
 let quote = null; // the range that the link named: [start, end] in code points
 let current = null; // the range that is marked
 
@@ -19,39 +21,55 @@ function queryRange(query) {
   return start === null || end === null || end <= start ? null : [start, end];
 }
 
-// The text: a block for each section, which say the page or row and the headings.
+// The text in blocks: none longer than a few paragraphs, so that marking another range touches one or two of them.
 
-/** The whole text in blocks: [{words, start, section}]. Sections leave out white space between them; blocks do not. */
+const whereWords = (section) => [placeWords(section), section.headings.join(" › ")].filter(Boolean).join(" · ");
+
+/** Where a stretch of text is cut: after the first line end beyond each PIECE code points. */
+function cuts(characters, start, end) {
+  const places = [start];
+  for (;;) {
+    const lineEnd = characters.indexOf("\n", places.at(-1) + PIECE);
+    if (lineEnd < 0 || lineEnd + 1 >= end) return places;
+    places.push(lineEnd + 1);
+  }
+}
+
+/** The whole text: [{words, start, end, where}], `where` empty but at the beginning of a page, row or heading. */
 function blocksOf({ text, sections }) {
   const characters = Array.from(text); // offsets are code points
-  const starts = sections.map(({ start }, at) => (at === 0 ? 0 : start));
-  if (!starts.length) return [{ words: text, start: 0, section: null }];
-  return starts.map((start, at) => ({
-    words: characters.slice(start, starts[at + 1]).join(""),
-    start,
-    section: sections[at],
-  }));
+  // Sections leave out the white space between them; blocks do not.
+  const borders = sections.length ? sections.map(({ start }, at) => (at === 0 ? 0 : start)) : [0];
+  let told = "";
+  return borders.flatMap((from, at) => {
+    const to = borders[at + 1] ?? characters.length;
+    const where = sections.length ? whereWords(sections[at]) : "";
+    const places = cuts(characters, from, to);
+    const isNew = where !== told;
+    told = where;
+    return places.map((start, piece) => {
+      const end = places[piece + 1] ?? to;
+      const words = characters.slice(start, end).join("");
+      return { words, start, end, where: isNew && piece === 0 ? where : "" };
+    });
+  });
 }
 
-function whereWords({ section }) {
-  return section ? [placeWords(section), section.headings.join(" › ")].filter(Boolean).join(" · ") : "";
-}
-
-function blockElement(block, isLabelled) {
-  const range = current ? [[current[0] - block.start, current[1] - block.start]] : [];
-  const words = marked(block.words, range, "mark", { tabindex: "-1" });
-  const where = isLabelled ? [make("span", { className: "where", text: whereWords(block) })] : [];
-  return make("section", { children: [...where, make("p", { className: "words", children: words })] });
+/** Put a block's words into its element, with what of the marked range lies in it. */
+function fill({ words, start, element }) {
+  const range = current ? [[current[0] - start, current[1] - start]] : [];
+  element.replaceChildren(...marked(words, range, "mark", { tabindex: "-1" }));
 }
 
 function showText() {
-  const blocks = blocksOf(shown);
-  const elements = blocks.map((block, at) => {
-    const where = whereWords(block);
-    return blockElement(block, where !== "" && (at === 0 || where !== whereWords(blocks[at - 1])));
-  });
-  byId("text").replaceChildren(...elements);
+  blocks = blocksOf(shown).map((block) => ({ ...block, element: make("p", { className: "words" }) }));
+  blocks.forEach(fill);
+  byId("text").replaceChildren(
+    ...blocks.flatMap(({ where, element }) => [...(where ? [make("p", { className: "where", text: where })] : []), element]),
+  );
 }
+
+const lies = (range, { start, end }) => range !== null && range[0] < end && range[1] > start;
 
 // From passage to passage.
 
@@ -71,8 +89,9 @@ function showPlace() {
 }
 
 function mark(range, { focus = false } = {}) {
+  const before = current;
   current = range;
-  showText();
+  blocks.filter((block) => lies(before, block) || lies(range, block)).forEach(fill);
   if (shown.passages.length) showPlace();
   const first = byId("text").querySelector("mark");
   if (!first) return;
@@ -134,6 +153,7 @@ async function start() {
   showVersion();
   byId("places").hidden = !shown.passages.length;
   byId("document").hidden = false;
+  showText();
   mark(quote, { focus: true });
 }
 
