@@ -78,6 +78,8 @@ def test_wheel_carries_migrations_pages_and_weights(wheel: Path) -> None:
         "rag/web/static/ask.js",
         "rag/web/static/document.html",
         "rag/web/static/page.css",
+        "rag/web/static/review.html",
+        "rag/web/static/chart.js",
         "rag/web/static/thumb.svg",
         "rag/reader/weights/config.json",
         "rag/reader/weights/reader.safetensors",

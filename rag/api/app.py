@@ -20,6 +20,7 @@ from rag.api.routes import (
     collections,
     conversations,
     datasets,
+    document_versions,
     documents,
     evaluations,
     health,
@@ -31,6 +32,7 @@ from rag.api.routes import (
     review,
     search,
     session,
+    unanswered,
 )
 from rag.api.service import ServiceKeeper
 from rag.api.upload_worker import UploadWorker
@@ -49,9 +51,11 @@ RESOURCES = (
     answers,
     replays,
     review,
+    unanswered,
     conversations,
     search,
     documents,
+    document_versions,
     ingestion_runs,
     collections,
     datasets,

@@ -27,6 +27,9 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /": "everyone",
     "GET /documents/{document_id}": "everyone",
     "GET /sign-in": "everyone",
+    "GET /review": "everyone",
+    "GET /documents": "everyone",
+    "GET /evaluation": "everyone",
     "GET /static": "everyone",
     "GET /docs": "everyone",
     "GET /swagger": "everyone",
@@ -52,6 +55,7 @@ PERMISSIONS: Mapping[str, Access] = {
     "POST /v1/search": "reader",
     "GET /v1/documents": "reader",
     "GET /v1/documents/{document_id}": "reader",
+    "GET /v1/documents/{document_id}/versions": "reader",
     "POST /v1/documents": "contributor",
     "DELETE /v1/documents/{document_id}": "contributor",
     "GET /v1/ingestion-runs": "contributor",  # they name files that were refused
@@ -65,6 +69,7 @@ PERMISSIONS: Mapping[str, Access] = {
     "POST /v1/datasets": "administrator",  # it can never be deleted
     "GET /v1/review-queue": "reviewer",
     "GET /v1/review-agreement": "reviewer",
+    "GET /v1/unanswered-questions": "reviewer",
     "GET /v1/usage": "reviewer",
     "GET /v1/evaluation-runs": "reviewer",
     "GET /v1/evaluation-runs/compare": "reviewer",

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from rag.api.paging import NEXT, cut_page
 from rag.api.schemas import RecordResponse, Response
-from rag.review.drift import Drift, Test
+from rag.review.drift import Test
+from rag.review.usage_report import UsageReport
 from rag.store.review_queue import QueuedAnswer
-from rag.store.usage import DayOfUsage, Period
+from rag.store.usage import Period
 
 QUEUE = "review queue"
 """What its cursors are of."""
@@ -48,6 +49,32 @@ class ReviewQueueResponse(Response):
         return cls(answers=[QueuedAnswerResponse.from_record(answer) for answer in shown], next=following)
 
 
+class UnansweredQuestionResponse(RecordResponse):
+    """A question that went without an answer: a row of the SQL view ``unanswered_questions``."""
+
+    collection: str
+    question: str = Field(description="As it was last asked.")
+    normalized_question: str = Field(description="What makes it the same question.")
+    num_asked: int = Field(description="How often it went without an answer.")
+    num_answered: int = Field(description="How often the same question was answered.")
+    answered_since: bool = Field(description="Whether it was answered after it last went without an answer.")
+    first_asked_at: datetime
+    last_asked_at: datetime
+    last_answer_id: int = Field(description="The answer of the last time.")
+    best_passage_id: int | None = Field(description="The passage that came closest then.")
+    best_title: str | None
+    best_source: str | None
+    best_relevance: float | None
+    best_text: str | None
+
+
+class UnansweredQuestionListResponse(Response):
+    """A page of what the documents do not answer, what was asked most often first."""
+
+    questions: list[UnansweredQuestionResponse]
+    next: str | None = Field(description=NEXT)
+
+
 class AgreementResponse(RecordResponse):
     """How two reviewers judged the answers that both judged, by Cohen's kappa."""
 
@@ -69,12 +96,10 @@ class AgreementListResponse(Response):
     agreements: list[AgreementResponse]
 
 
-class DayOfUsageResponse(RecordResponse):
-    """A row of the SQL view ``quality_by_day``."""
+class DayInAllResponse(RecordResponse):
+    """A day of UTC over all collections and models that were asked for. Percentiles are by the nearest rank."""
 
     day: date
-    collection: str
-    model: str
     num_questions: int
     num_answered: int
     answer_rate: float
@@ -88,6 +113,13 @@ class DayOfUsageResponse(RecordResponse):
     num_thumbs_up: int
     num_thumbs_down: int
     num_reviewed: int
+
+
+class DayOfUsageResponse(DayInAllResponse):
+    """A row of the SQL view ``quality_by_day``."""
+
+    collection: str
+    model: str
 
 
 class DriftResponse(RecordResponse):
@@ -116,16 +148,18 @@ class UsageResponse(Response):
     first_before: date
     last_before: date
     days: list[DayOfUsageResponse]
+    in_all: list[DayInAllResponse] = Field(description="The same days, over all of these collections and models.")
     drift: list[DriftResponse]
 
     @classmethod
-    def from_records(cls, period: Period, days: Sequence[DayOfUsage], found: Sequence[Drift]) -> Self:
+    def from_report(cls, period: Period, report: UsageReport) -> Self:
         """Usage as it goes over the wire."""
         return cls(
             first=period.first,
             last=period.last,
             first_before=period.before.first,
             last_before=period.before.last,
-            days=[DayOfUsageResponse.from_record(day) for day in days],
-            drift=[DriftResponse.from_record(drift) for drift in found],
+            days=[DayOfUsageResponse.from_record(day) for day in report.days],
+            in_all=[DayInAllResponse.from_record(day) for day in report.in_all],
+            drift=[DriftResponse.from_record(drift) for drift in report.drift],
         )

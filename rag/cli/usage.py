@@ -31,7 +31,7 @@ def usage(
     with open_database(context) as database:
         report = usage_report(database, period, collection=collection, model=model)
     if as_json:
-        print_json(UsageResponse.from_records(period, report.days, report.drift).model_dump(mode="json"))
+        print_json(UsageResponse.from_report(period, report).model_dump(mode="json"))
         return
     if not report.days:
         note(f"Nothing was asked from {period.first} to {period.last}.")

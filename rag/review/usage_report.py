@@ -7,6 +7,7 @@ from rag.errors import InvalidInput
 from rag.review.drift import Drift, drifts
 from rag.store.database import Database
 from rag.store.usage import DayOfUsage, Period, usage_by_day, values_of
+from rag.store.usage_totals import DayInAll, days_in_all
 
 MAX_DAYS = 3_660
 """Ten years: more than any log holds, and few enough to stay within the calendar."""
@@ -14,9 +15,13 @@ MAX_DAYS = 3_660
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReport:
-    """The days of a period, and each measure beside that of the period before."""
+    """The days of a period, and each measure beside that of the period before.
+
+    ``days`` are by collection and model, ``in_all`` over all of these.
+    """
 
     days: tuple[DayOfUsage, ...]
+    in_all: tuple[DayInAll, ...]
     drift: tuple[Drift, ...]
 
 
@@ -42,6 +47,7 @@ def usage_report(
     """Usage of a collection, or all; of the answers of a model, or all."""
     with database.read() as session:
         days = usage_by_day(session, period, collection=collection, model=model)
+        in_all = days_in_all(session, period, collection=collection, model=model)
         before = values_of(session, period.before, collection=collection, model=model)
         after = values_of(session, period, collection=collection, model=model)
-    return UsageReport(days=tuple(days), drift=tuple(drifts(before, after)))
+    return UsageReport(days=tuple(days), in_all=tuple(in_all), drift=tuple(drifts(before, after)))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
@@ -157,12 +157,17 @@ def list_documents(
     limit: int = 100,
     include_deleted: bool = False,
     exact_duplicates: bool | None = None,
+    near_duplicates: bool | None = None,
+    contains: str | None = None,
+    newest_first: bool = False,
 ) -> list[StoredDocument]:
     """Documents by id that ``caller`` may see and that fulfil ``filters`` (see ``rag.store.filters``).
 
-    ``after_id`` continues after a page.
+    ``after_id`` continues after a page; 0 begins. ``newest_first`` turns the order round.
 
-    ``exact_duplicates`` True leaves only those that repeat another, False only the others.
+    ``exact_duplicates`` True leaves only those that repeat another, False only the others; ``near_duplicates`` the same
+    of those that nearly do. ``contains`` is looked for in title and source, upper and lower case alike (SQLite knows
+    the case of ASCII letters only).
 
     Raises:
         InvalidInput: a filter has no name, or ``limit`` is below 1.
@@ -171,16 +176,19 @@ def list_documents(
         raise InvalidInput("limit must be at least 1.")
     wanted = [
         tables.Document.collection_id == collection_id,
-        tables.Document.id > after_id,
         *conditions(filters),
         *documents_open_to(caller),
     ]
     if not include_deleted:
         wanted.append(tables.Document.deleted_at.is_(None))
-    if exact_duplicates is not None:
-        duplicate_of = tables.Document.duplicate_of
-        wanted.append(duplicate_of.is_not(None) if exact_duplicates else duplicate_of.is_(None))
-    return _select(session, *wanted, limit=limit)
+    repeats = ((exact_duplicates, tables.Document.duplicate_of), (near_duplicates, tables.Document.near_duplicate_of))
+    wanted += [of.is_not(None) if wish else of.is_(None) for wish, of in repeats if wish is not None]
+    if contains:
+        names = (tables.Document.title, tables.Document.source)
+        wanted.append(or_(*(name.icontains(contains, autoescape=True) for name in names)))
+    if after_id or not newest_first:
+        wanted.append(tables.Document.id < after_id if newest_first else tables.Document.id > after_id)
+    return _select(session, *wanted, limit=limit, newest_first=newest_first)
 
 
 def insert_document(session: Session, collection_id: int, document: Document, details: DocumentDetails) -> int:
@@ -313,8 +321,11 @@ def _locked(session: Session, document_id: int) -> StoredDocument:
     return get_stored(session, document_id)
 
 
-def _select(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[StoredDocument]:
-    statement = select(*_COLUMNS).where(*wanted).order_by(tables.Document.id).limit(limit)
+def _select(
+    session: Session, *wanted: ColumnElement[bool], limit: int | None = None, newest_first: bool = False
+) -> list[StoredDocument]:
+    order = tables.Document.id.desc() if newest_first else tables.Document.id
+    statement = select(*_COLUMNS).where(*wanted).order_by(order).limit(limit)
     return [_stored(row) for row in session.execute(statement)]
 
 

@@ -73,7 +73,7 @@ def usage_by_day(
     statement = (
         select(_DAYS)
         .where(days.day >= period.first.isoformat(), days.day <= period.last.isoformat())
-        .where(*_of(_DAYS, collection, model))
+        .where(*of_group(_DAYS, collection, model))
         .order_by(days.day, days.collection, days.model)
     )
     return [DayOfUsage(**row) for row in session.execute(statement).mappings()]
@@ -87,8 +87,7 @@ def values_of(
     columns = (review.abstained, review.num_thumbs_up, review.num_thumbs_down, *(review[name] for name in SCORES))
     statement = (
         select(*columns)
-        .where(review.created_at >= _midnight(period.first), review.created_at < _midnight(period.last, days=1))
-        .where(*_of(_REVIEW, collection, model))
+        .where(*within(_REVIEW, period), *of_group(_REVIEW, collection, model))
         .order_by(review.answer_id.desc())
         .limit(MAX_COMPARED)
     )
@@ -102,7 +101,14 @@ def values_of(
     )
 
 
-def _of(view: TableClause, collection: str | None, model: str | None) -> list[ColumnElement[bool]]:
+def within(view: TableClause, period: Period) -> list[ColumnElement[bool]]:
+    """What an answer's row in a view must fulfil to be of a period."""
+    created_at = view.c.created_at
+    return [created_at >= _midnight(period.first), created_at < _midnight(period.last, days=1)]
+
+
+def of_group(view: TableClause, collection: str | None, model: str | None) -> list[ColumnElement[bool]]:
+    """What a row of a view must fulfil to be of a collection and a model; None: of any."""
     wanted = {"collection": collection, "model": model}
     return [view.c[name] == value for name, value in wanted.items() if value is not None]
 

@@ -1,4 +1,4 @@
-"""Serving the pages: to ask, to look at a document, the description of the API. Everything comes from this server."""
+"""Serving the pages and the description of the API. Everything comes from this server."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ DOCS_POLICY = (
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add the Ask page at ``/``, a document's, the one to sign in at and the API's description at ``/docs``."""
+    """Add the pages, each at its path, and their files at ``/static``."""
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # Swagger UI's own files, which FastAPI's page would load from another host.
     app.mount("/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="swagger")
@@ -32,6 +32,18 @@ def add_pages(app: FastAPI) -> None:
     @app.get("/sign-in", include_in_schema=False)
     def sign_in_page() -> FileResponse:
         return FileResponse(STATIC / "sign-in.html")
+
+    @app.get("/review", include_in_schema=False)
+    def review_page() -> FileResponse:
+        return FileResponse(STATIC / "review.html")
+
+    @app.get("/documents", include_in_schema=False)
+    def documents_page() -> FileResponse:
+        return FileResponse(STATIC / "documents.html")
+
+    @app.get("/evaluation", include_in_schema=False)
+    def evaluation_page() -> FileResponse:
+        return FileResponse(STATIC / "evaluation.html")
 
     @app.get("/docs", include_in_schema=False)
     def docs_page() -> FileResponse:

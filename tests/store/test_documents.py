@@ -176,3 +176,30 @@ def test_values_that_cannot_be_stored_are_refused(library: Any, values: dict[str
 def test_unknown_origin_is_refused(library: Any) -> None:
     with pytest.raises(InvalidInput, match="origin 'made up' is unknown; it is one of real, synthetic"):
         library.add("a", origin="made up")
+
+
+def test_documents_are_listed_newest_first_and_by_name(library: Any) -> None:
+    leave, pay, holiday = (
+        library.add("files/leave.md", title="Leave"),
+        library.add("files/pay_100%.md", title="Pay"),
+        library.add("files/other.md", title="LEAVE of absence"),
+    )
+
+    def ids(**options: Any) -> list[int]:
+        with library.database.read() as session:
+            return [one.id for one in list_documents(session, library.collection_id, filters={}, **options)]
+
+    assert ids(newest_first=True) == [holiday, pay, leave]
+    assert ids(newest_first=True, after_id=pay) == [leave]
+    assert ids(contains="leave") == [leave, holiday]
+    assert ids(contains="_100%") == [pay]
+    assert ids(contains="FILES/", newest_first=True, limit=1) == [holiday]
+
+
+def test_documents_that_nearly_repeat_another_are_listed(library: Any) -> None:
+    first = library.add("a.md")
+    again = library.add("b.md", near_duplicate_of=first)
+    with library.database.read() as session:
+        for wish, ids in ((True, [again]), (False, [first]), (None, [first, again])):
+            found = list_documents(session, library.collection_id, filters={}, near_duplicates=wish)
+            assert [one.id for one in found] == ids

@@ -10,10 +10,21 @@ from fastapi.testclient import TestClient
 
 from rag.web.pages import STATIC, add_pages
 
-PAGES = {"/": "ask.html", "/documents/7": "document.html", "/sign-in": "sign-in.html", "/docs": "docs.html"}
+PAGES = {
+    "/": "ask.html",
+    "/documents/7": "document.html",
+    "/review": "review.html",
+    "/documents": "documents.html",
+    "/evaluation": "evaluation.html",
+    "/sign-in": "sign-in.html",
+    "/docs": "docs.html",
+}
 OWN_SCRIPTS = {
     "ask.html": ["ask", "conversations", "filters"],
     "document.html": ["document"],
+    "review.html": ["review", "review-list", "judgement", "logged-answer", "unanswered", "usage"],
+    "documents.html": ["documents", "upload", "ingestion-runs"],
+    "evaluation.html": ["evaluation", "comparison"],
     "sign-in.html": ["sign-in"],
 }
 """The scripts of each page that look for its elements by their ids."""
@@ -35,6 +46,9 @@ def server() -> Iterator[TestClient]:
         ("/", {"text/html"}),
         ("/docs", {"text/html"}),
         ("/documents/7", {"text/html"}),
+        ("/review", {"text/html"}),
+        ("/documents", {"text/html"}),
+        ("/evaluation", {"text/html"}),
         ("/sign-in", {"text/html"}),
         ("/static/page.css", {"text/css"}),
         ("/static/ask.css", {"text/css"}),
@@ -74,7 +88,7 @@ def test_nothing_else_is_served(server: TestClient, path: str) -> None:
 
 @pytest.mark.parametrize("file", OWN_FILES, ids=lambda file: file.name)
 def test_own_file_names_no_other_host(file: Path) -> None:
-    words = file.read_text(encoding="utf-8").replace('xmlns="http://www.w3.org/2000/svg"', "")
+    words = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")  # its name
     words = words.replace("file:///", "")  # an example of a document's source
     assert not re.search(r"(https?:|wss?:)?//[a-z0-9]", words, re.IGNORECASE)
 
@@ -102,7 +116,7 @@ def test_script_is_short_enough_to_read(script: Path) -> None:
     assert len(script.read_text(encoding="utf-8").splitlines()) <= 250
 
 
-@pytest.mark.parametrize("name", ["ask.html", "sign-in.html"])
+@pytest.mark.parametrize("name", ["ask.html", "review.html", "documents.html", "evaluation.html", "sign-in.html"])
 def test_every_field_of_a_page_has_a_label(name: str) -> None:
     page = (STATIC / name).read_text(encoding="utf-8")
     fields = re.findall(r'<(?:textarea|select|input) id="([^"]+)"', page)

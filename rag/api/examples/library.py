@@ -159,6 +159,7 @@ DOCUMENT = {
     "updated_at": MOMENT,
     "deleted_at": None,
 }
+VERSION = {"version": 1, "title": "Support", "text_sha256": SHA256, "num_chars": 41, "created_at": MOMENT}
 COLLECTION = {
     "name": "default",
     "embedding_model": "all-MiniLM-L6-v2",
@@ -233,6 +234,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
             "passages": [{"id": 1, "start": 0, "end": 41, **PLACE}],
         }
     },
+    "GET /v1/documents/{document_id}/versions": {"200": {"versions": [VERSION], "next": None}},
     "GET /v1/collections": {"200": {"collections": [COLLECTION], "next": None}},
     "GET /v1/datasets": {"200": {"datasets": [DATASET], "next": None}},
     "POST /v1/datasets": {"201": DATASET},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rag.api.examples.library import ANSWER, HIT, MOMENT, QUESTION, SHA256
+from rag.api.examples.library import ANSWER, HIT, MOMENT, QUESTION, SHA256, TEXT
 
 QUEUED: dict[str, Any] = {
     "answer_id": 7,
@@ -18,6 +18,22 @@ QUEUED: dict[str, Any] = {
     "comment": None,
     "priority": 2,
     "reasons": ["low_score"],
+}
+UNANSWERED: dict[str, Any] = {
+    "collection": "default",
+    "question": "What is the wifi password?",
+    "normalized_question": "what is the wifi password",
+    "num_asked": 3,
+    "num_answered": 0,
+    "answered_since": False,
+    "first_asked_at": MOMENT,
+    "last_asked_at": MOMENT,
+    "last_answer_id": 9,
+    "best_passage_id": 1,
+    "best_title": "Support",
+    "best_source": "upload:support.md",
+    "best_relevance": 0.03,
+    "best_text": TEXT,
 }
 AGREEMENT = {
     "reviewer": "amara",
@@ -49,6 +65,7 @@ DAY = {
     "num_thumbs_down": 2,
     "num_reviewed": 5,
 }
+IN_ALL = {name: value for name, value in DAY.items() if name not in ("collection", "model")}
 DRIFT = {
     "measure": "answer_rate",
     "test": "two-proportion z",
@@ -145,6 +162,7 @@ REPLAY = {
 
 RESPONSES: dict[str, dict[str, Any]] = {
     "GET /v1/review-queue": {"200": {"answers": [QUEUED], "next": None}},
+    "GET /v1/unanswered-questions": {"200": {"questions": [UNANSWERED], "next": None}},
     "GET /v1/review-agreement": {"200": {"agreements": [AGREEMENT]}},
     "GET /v1/usage": {
         "200": {
@@ -153,6 +171,7 @@ RESPONSES: dict[str, dict[str, Any]] = {
             "first_before": "2025-06-29",
             "last_before": "2025-06-29",
             "days": [DAY],
+            "in_all": [IN_ALL],
             "drift": [DRIFT],
         }
     },

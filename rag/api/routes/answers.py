@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from rag.api.answer_events import produce_answer
 from rag.api.callers import From
@@ -29,7 +29,8 @@ from rag.cancellation import Cancellation
 from rag.errors import InvalidInput
 from rag.records import Answer, Hit
 from rag.store.answer_links import chain_ids
-from rag.store.answer_review import list_answers
+from rag.store.answer_order import NEWEST_FIRST, AnswerCursor, AnswerSort, cursor_of
+from rag.store.answer_review import ScoreName, ScoreRange, list_answers
 from rag.store.answers import add_feedback, get_answer
 from rag.store.audit import audit_reading
 
@@ -87,6 +88,15 @@ async def ask(
     return AnswerResponse.from_record(await run_while_wanted(request, workers, answer))
 
 
+def _score(
+    score: Annotated[ScoreName | None, Query(description="The score that min_score and max_score are of.")] = None,
+    min_score: Annotated[float, Query(ge=0, le=1)] = 0.0,
+    max_score: Annotated[float, Query(ge=0, le=1)] = 1.0,
+) -> ScoreRange | None:
+    """The range of a score that a list is narrowed down to."""
+    return None if score is None else ScoreRange(metric=score, least=min_score, most=max_score)
+
+
 @router.get("", summary="List the log of answers", responses=problems(422, 503))
 def list_some(
     service: Service,
@@ -101,13 +111,19 @@ def list_some(
     until: Annotated[Moment | None, Query(description="Exclusive.")] = None,
     contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
     user_id: Annotated[str | None, Query(description="Who asked.")] = None,
+    rated: Annotated[bool | None, Query(description="Whether anyone gave feedback.")] = None,
+    reviewed: Annotated[bool | None, Query(description="Whether a reviewer judged it.")] = None,
+    score: Annotated[ScoreRange | None, Depends(_score)],
+    sort: Annotated[AnswerSort, Query(description="The lowest first; with a minus, the highest.")] = NEWEST_FIRST,
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> AnswerListResponse:
-    """List the log, newest first: the rows of the SQL view answer_review.
+    """List the log, newest first unless sorted otherwise: the rows of the SQL view answer_review.
 
     Readers and contributors see their own answers. A look at those of others is written down.
     """
+    of = f"answers by {sort}"
+    place = read_cursor(cursor, of, first="")
     with service.database.read() as session:
         # One more than is shown tells whether there is a next page.
         rows = list_answers(
@@ -121,11 +137,15 @@ def list_some(
             until=until,
             contains=contains,
             user_id=user_id,
-            before_id=read_cursor(cursor, "answers", first=0) or None,
+            rated=rated,
+            reviewed=reviewed,
+            score=score,
+            sort=sort,
+            after=AnswerCursor.parse(place) if place else None,
             limit=limit + 1,
             caller=caller,
         )
-    shown, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
+    shown, following = cut_page(rows, of, limit=limit, key=lambda row: str(cursor_of(row, sort)))
     audit_reading(service.database, caller, "answer.list", [row.answer_id for row in shown])
     return AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in shown], next=following)
 

@@ -1,7 +1,7 @@
 """Documents: putting them in, looking at them, taking them out."""
 
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, Header, Query, Request, Response, UploadFile
 
@@ -96,19 +96,29 @@ def list_some(
     cursor: Cursor = "",
     limit: Limit = 100,
     include_deleted: bool = False,
+    contains: Annotated[str | None, Query(description="Words in the title or the source.")] = None,
+    duplicates: Annotated[
+        Literal["exact", "near"] | None, Query(description="Only those that repeat another, or nearly do.")
+    ] = None,
+    newest_first: Annotated[bool, Query(description="By id, the other way round.")] = False,
 ) -> DocumentListResponse:
     """List the documents of a collection by id."""
+    of = "documents, newest first" if newest_first else "documents"
     with service.database.read() as session:
         documents = list_documents(
             session,
             get_collection(session, collection, caller=caller).id,
             caller=caller,
             filters=parse_filters(filters, field="The filter"),
-            after_id=read_cursor(cursor, "documents", first=0),
+            after_id=read_cursor(cursor, of, first=0),
             limit=limit + 1,  # one more than is shown tells whether there is a next page
             include_deleted=include_deleted,
+            exact_duplicates=True if duplicates == "exact" else None,
+            near_duplicates=True if duplicates == "near" else None,
+            contains=contains,
+            newest_first=newest_first,
         )
-    shown, following = cut_page(documents, "documents", limit=limit, key=lambda document: document.id)
+    shown, following = cut_page(documents, of, limit=limit, key=lambda document: document.id)
     return DocumentListResponse(
         documents=[DocumentResponse.from_record(document, collection=collection) for document in shown],
         next=following,

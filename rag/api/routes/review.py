@@ -59,4 +59,4 @@ def usage(
     """Show questions, answer rate, latency, scores and feedback by day, and what changed since as many days before."""
     period = last_days(days, until=until or datetime.now(UTC).date())
     report = usage_report(service.database, period, collection=collection, model=model)
-    return UsageResponse.from_records(period, report.days, report.drift)
+    return UsageResponse.from_report(period, report)

@@ -12,7 +12,7 @@ export class Refused extends Error {
   }
 }
 
-function csrfToken() {
+export function csrfToken() {
   const entry = document.cookie.split("; ").find((part) => part.startsWith(`${CSRF_COOKIE}=`));
   return entry ? entry.slice(CSRF_COOKIE.length + 1) : "";
 }

@@ -1,0 +1,197 @@
+// The Documents page: what is in a collection, taking something out of it, and the runs that filled it.
+import { byId, make } from "/static/elements.js";
+import { moment } from "/static/format.js";
+import { showRuns } from "/static/ingestion-runs.js";
+import { fillForm, offerCollections, option, PagedList, query, valuesOf } from "/static/paged-list.js";
+import { fetchJson, hasRole, whoAmI } from "/static/session.js";
+import { details } from "/static/tables.js";
+import { offerUpload } from "/static/upload.js";
+import { countWords, sourceWords } from "/static/words.js";
+
+const view = new URLSearchParams(location.search).get("view") ?? "documents";
+let list = null;
+let mayDelete = false;
+
+const documentLink = (id, text, version) =>
+  make("a", { text, attributes: { href: `/documents/${id}${version ? `?version=${version}` : ""}` } });
+
+const nameOf = ({ title, source }) => title || sourceWords(source);
+
+const pairs = (values) => Object.entries(values).map(([name, value]) => `${name}: ${value}`).join(" · ");
+
+function chips(found) {
+  const words = [
+    found.origin === "synthetic" && ["synthetic", "chip"],
+    found.duplicate_of !== null && [`the same words as document ${found.duplicate_of}`, "chip warning"],
+    found.near_duplicate_of !== null && [`nearly repeats document ${found.near_duplicate_of}`, "chip warning"],
+    found.deleted_at !== null && ["deleted", "chip warning"],
+    found.version > 1 && [`version ${found.version}`, "chip accent"],
+    ...found.access_labels.map((label) => [`only for ${label}`, "chip"]),
+  ];
+  return words.filter(Boolean).map(([text, className]) => make("span", { className, text }));
+}
+
+function row(found) {
+  const about = make("button", { text: "Details", attributes: { type: "button", "aria-label": `Details of ${found.title}` } });
+  about.addEventListener("click", () => tellAbout(found));
+  const acts = [about];
+  if (mayDelete && found.deleted_at === null) {
+    const remove = make("button", { className: "danger", text: "Delete", attributes: { type: "button", "aria-label": `Delete ${found.title}` } });
+    remove.addEventListener("click", () => askToDelete(found));
+    acts.push(remove);
+  }
+  return make("li", {
+    className: found.deleted_at === null ? "" : "gone",
+    children: [
+      make("div", {
+        children: [
+          make("span", { className: "title", children: [documentLink(found.id, nameOf(found))] }),
+          make("div", { className: "quiet", children: [sourceWords(found.source), " · ", moment(found.updated_at)] }),
+          make("div", { className: "row", children: chips(found) }),
+        ],
+      }),
+      make("div", { className: "acts", children: acts }),
+    ],
+  });
+}
+
+async function versionList(found) {
+  try {
+    const { versions } = await fetchJson(`/v1/documents/${found.id}/versions?limit=100`);
+    return make("ul", {
+      className: "versions plain-list",
+      children: versions.map(({ version, title, created_at, num_chars }) =>
+        make("li", {
+          children: [
+            documentLink(found.id, `Version ${version}`, version),
+            make("span", { className: "quiet", children: [` ${title} · `, moment(created_at), ` · ${countWords(num_chars, "character")}`] }),
+          ],
+        }),
+      ),
+    });
+  } catch (error) {
+    return make("p", { className: "problem", text: error.message });
+  }
+}
+
+async function tellAbout(found) {
+  const repeated = found.duplicate_of ?? found.near_duplicate_of;
+  byId("about-title").textContent = nameOf(found);
+  byId("about-words").replaceChildren(
+    details([
+      ["source", sourceWords(found.source)],
+      ["file", found.file === found.source ? null : sourceWords(found.file)],
+      ["type", found.media_type],
+      ["origin", found.origin],
+      ["access labels", found.access_labels.join(", ") || "none: for everyone"],
+      ["tags", pairs(found.tags)],
+      ["metadata", pairs(found.metadata)],
+      [found.duplicate_of === null ? "nearly repeats" : "has the words of", repeated === null ? null : documentLink(repeated, `document ${repeated}`)],
+      ["added", moment(found.created_at)],
+      ["changed", moment(found.updated_at)],
+      ["deleted", found.deleted_at === null ? null : moment(found.deleted_at)],
+      ["SHA-256 of its text", found.text_sha256],
+    ]),
+    make("h3", { text: "Versions" }),
+  );
+  byId("about").showModal();
+  const versions = await versionList(found);
+  if (byId("about-title").textContent === (nameOf(found))) byId("about-words").append(versions);
+}
+
+let toDelete = null;
+
+function askToDelete(found) {
+  toDelete = found;
+  byId("confirm-title").textContent = `Delete “${nameOf(found)}”?`;
+  byId("confirm-problem").textContent = "";
+  byId("confirm").showModal();
+  byId("keep").focus();
+}
+
+async function deleteIt() {
+  byId("delete").disabled = true;
+  try {
+    await fetchJson(`/v1/documents/${toDelete.id}`, { method: "DELETE" });
+    byId("confirm").close();
+    await list.restart();
+    byId("list-status").textContent = `“${nameOf(toDelete)}” is deleted.`;
+  } catch (error) {
+    byId("confirm-problem").textContent = error.message;
+  } finally {
+    byId("delete").disabled = false;
+  }
+}
+
+/** What the filters say, as the route takes it. */
+function asked() {
+  const { origin, words, ...values } = valuesOf(byId("filters"));
+  return { ...values, contains: words, filter: origin ? `origin=${origin}` : "", newest_first: "true", limit: 50 };
+}
+
+function documentList() {
+  return new PagedList({
+    list: byId("list"),
+    more: byId("more"),
+    status: byId("list-status"),
+    problem: byId("list-problem"),
+    empty: "There is no such document here.",
+    load: async (cursor) => {
+      if (!byId("collection").value) return { rows: [], next: null };
+      const page = await fetchJson(`/v1/documents?${query({ ...asked(), cursor })}`);
+      return { rows: page.documents, next: page.next };
+    },
+    row,
+  });
+}
+
+/** Offer the collections that there are; `wanted` is chosen. */
+async function readCollections(wanted) {
+  const { collections } = await fetchJson("/v1/collections?limit=1000");
+  byId("collection").replaceChildren();
+  offerCollections(byId("collection"), collections);
+  if ([...byId("collection").options].some(({ value }) => value === wanted)) byId("collection").value = wanted;
+  byId("collections").replaceChildren(...[...byId("collection").options].map(({ value }) => option(value, value)));
+}
+
+async function showUploaded(collection) {
+  await readCollections(collection);
+  await list.restart();
+}
+
+async function showDocuments(caller) {
+  byId("documents-view").hidden = false;
+  mayDelete = hasRole(caller, "contributor");
+  const linked = new URLSearchParams(location.search);
+  await readCollections(linked.get("collection") ?? "default");
+  const { value } = byId("collection");
+  fillForm(byId("filters"), linked);
+  byId("collection").value = value;
+  list = documentList();
+  if (mayDelete) offerUpload({ collection: value || "default", onUploaded: showUploaded });
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("change", () => {
+    history.replaceState({}, "", `/documents?${query(valuesOf(byId("filters")))}`);
+    list.restart();
+  });
+  byId("keep").addEventListener("click", () => byId("confirm").close());
+  byId("delete").addEventListener("click", deleteIt);
+  await list.restart();
+}
+
+async function start() {
+  for (const link of document.querySelectorAll(".views a")) {
+    const named = new URL(link.href).searchParams.get("view") ?? "documents";
+    if (named === view) link.setAttribute("aria-current", "page");
+  }
+  try {
+    const caller = await whoAmI();
+    byId("runs-link").hidden = !hasRole(caller, "contributor"); // they name files that not everybody may see
+    if (view === "runs") await showRuns();
+    else await showDocuments(caller);
+  } catch (error) {
+    byId("problem").textContent = error.message;
+  }
+}
+
+start();
