@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from rag.store import tables
 from tests.api.running_server import wait_until
+from tests.web.accessibility import check_page
 from tests.web.browsing import nameless_controls, opened_page, overflow_px, pale_texts
 from tests.web.conftest import OpenPage, Site
 
@@ -224,15 +225,6 @@ def press_tab_until(page: Page, selector: str) -> None:
     pytest.fail(f"{selector} cannot be reached with the keyboard")
 
 
-def check(page: Page) -> None:
-    """Check that a page can be read, that each control has a name, and that it fits a phone."""
-    assert pale_texts(page) == []
-    assert nameless_controls(page) == []
-    for width in (390, 320):
-        page.set_viewport_size({"width": width, "height": 800})
-        assert overflow_px(page) == 0, width
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_can_be_read_have_names_for_all_controls_and_fit_a_phone(
     site: Site, open_page: OpenPage, handbook: str, scheme: str
@@ -243,19 +235,18 @@ def test_pages_can_be_read_have_names_for_all_controls_and_fit_a_phone(
         page.get_by_label("API key").fill("rag_nothing")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).not_to_be_empty()
-        check(page)
+        check_page(page)
         page.goto(f"/?collection={handbook}")
         ask(page, "Who founded the company?")
         ask(page, QUESTION)
         page.locator("#current .thumb.down").click()
-        page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
-        check(page)
+        check_page(page)
         ask(page, f"Who is the queen of {'Moon' * 40}?")
         expect(page.locator("#current .answer")).to_have_text("Not in these documents.")
-        check(page)
+        check_page(page)
         page.locator("#current .passages a").first.click()
         expect(page.locator("mark").first).to_be_visible()
-        check(page)
+        check_page(page)
 
 
 def test_pale_text_nameless_control_and_wide_page_are_noticed(page: Page) -> None:
