@@ -31,6 +31,7 @@ from rag.ingest.preparation import Preparer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
+from rag.masking import LogMask, mask_of
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -137,6 +138,11 @@ class Rag:
         return ReaderGenerator(self.reader, mode=self._reader_mode)
 
     @cached_property
+    def mask(self) -> LogMask:
+        """What masks personal data before it is logged."""
+        return mask_of(self.settings)
+
+    @cached_property
     def answerer(self) -> Answerer:
         """The main path."""
         return Answerer(
@@ -145,6 +151,7 @@ class Rag:
             self.generator,
             [Confidence(), Answerability(), Faithfulness(), AnswerRelevancy(self.embedders), ContextPrecision()],
             LanguageDetector(self.settings.known_languages),
+            self.mask,
             abstain_below=self.settings.abstain_below,
             queue=AnswerQueue(
                 max_concurrent=self.settings.max_concurrent_answers,

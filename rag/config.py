@@ -5,7 +5,7 @@ This is the only module that reads the environment. Every limit of the service i
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -17,9 +17,14 @@ from pydantic_settings import (
 )
 
 from rag.errors import InvalidInput
+from rag.records import PersonalDataKind
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+")
 """A name or an address; one of IPv6 without its brackets."""
+LogField = Literal[
+    "question", "standalone_question", "filters", "answer", "quote", "passage", "title", "comment", "corrected_answer"
+]
+"""What the log holds in words that people or models wrote."""
 
 
 class Settings(BaseSettings):
@@ -124,6 +129,21 @@ class Settings(BaseSettings):
     )
     generator_temperature: float = Field(0, ge=0, le=2, description="0: always the likeliest token.")
     generator_seed: int = Field(0, ge=0, lt=2**31)
+
+    # The log and its people.
+    mask_personal_data: tuple[PersonalDataKind, ...] = Field(
+        (),
+        description="What is replaced by placeholders before it is logged: email, phone, card, iban, ip. Whoever asks "
+        "gets the answer as it is.",
+    )
+    masked_fields: tuple[LogField, ...] = Field(get_args(LogField), description="The fields of the log that it is for.")
+    masked_document_fields: tuple[str, ...] = Field(
+        (), description="Columns and fields of documents, by name, whose values are masked in the log as well."
+    )
+    phone_regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = Field(
+        ("DE", "GB", "US"),
+        description="Countries (ISO 3166-1) whose telephone numbers are masked without their prefix, too.",
+    )
 
     # Serving.
     access_labels: tuple[str, ...] | None = Field(

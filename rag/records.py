@@ -15,6 +15,8 @@ SearchMode = Literal["hybrid", "keyword", "vector"]
 Fusion = Literal["convex", "rrf"]
 Role = Literal["reader", "contributor", "reviewer", "administrator"]
 """What somebody may do; each may do what those before it may. See ``rag.api.permissions``."""
+PersonalDataKind = Literal["email", "phone", "card", "iban", "ip"]
+"""Personal data that has a form by which it is found."""
 ConfidenceKind = Literal["probability", "support"]
 """probability: calibrated, that the answer is right. support: the share of the answer that its citations support."""
 
@@ -200,7 +202,7 @@ class Answer:
     ranges of ``answer`` that no citation was found to support. ``notes`` say what the reader of it should know, a
     sentence each. ``standalone_question`` is the form of the question that was searched and read; None where that is
     the question itself. ``previous_answer_id`` is the answer before it in its conversation, ``based_on_answer_id`` the
-    one that it builds on.
+    one that it builds on. ``masked`` are the fields of the log in which personal data was masked.
     """
 
     id: int
@@ -223,6 +225,7 @@ class Answer:
     conversation_id: int | None = None
     previous_answer_id: int | None = None
     based_on_answer_id: int | None = None
+    masked: tuple[str, ...] = ()
 
     @property
     def searched_question(self) -> str:

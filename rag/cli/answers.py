@@ -159,15 +159,17 @@ def rate(
 ) -> None:
     """Say whether an answer was good."""
     from rag.api.schemas import FeedbackResponse
+    from rag.masking import mask_of
     from rag.store.answers import add_feedback, get_answer
 
+    mask = mask_of(settings_of(context))
     with open_database(context) as database, database.write() as session:
         feedback_id = add_feedback(
             session,
             answer_id,
             rating=_rating(rating),
-            comment=comment,
-            corrected_answer=corrected_answer,
+            comment=mask.remark(comment, "comment"),
+            corrected_answer=mask.remark(corrected_answer, "corrected_answer"),
             wrong_passage_id=wrong_passage,
             is_review=is_review,
             user_id=user,

@@ -57,7 +57,7 @@ class NewAnswer:
 
     ``index_change_id`` is the last change that the index had seen. ``settings`` holds what shaped the answer (top_k,
     filters, thresholds, number types). ``timings_ms`` is keyed by ``TIMINGS``; a stage that did not run is left out.
-    ``caller`` is who asked: with their eyes it was searched.
+    ``caller`` is who asked: with their eyes it was searched. ``masked`` says what was masked in which field.
     """
 
     collection_id: int
@@ -81,6 +81,7 @@ class NewAnswer:
     unsupported: Sequence[tuple[int, int]] = ()
     notes: Sequence[str] = ()
     links: AnswerLinks = UNLINKED
+    masked: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +296,7 @@ def _trace_values(new: NewAnswer) -> dict[str, Any]:
         "spans": [[s.answer_start, s.answer_end, s.citation, s.start, s.end] for s in new.spans],
         "unsupported": [list(characters) for characters in new.unsupported],
         "notes": list(new.notes),
+        **({"masked": {field: list(kinds) for field, kinds in new.masked.items()}} if new.masked else {}),
     }
 
 
@@ -308,6 +310,7 @@ def _trace(values: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "unsupported": tuple((start, end) for start, end in values.get("unsupported", ())),
         "notes": tuple(values.get("notes", ())),
+        "masked": tuple(sorted(values.get("masked", ()))),
     }
 
 
