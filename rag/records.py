@@ -17,6 +17,8 @@ Role = Literal["reader", "contributor", "reviewer", "administrator"]
 """What somebody may do; each may do what those before it may. See ``rag.api.permissions``."""
 PersonalDataKind = Literal["email", "phone", "card", "iban", "ip"]
 """Personal data that has a form by which it is found."""
+RetentionMode = Literal["delete", "anonymise"]
+"""What becomes of logged answers: nothing is left, or scores and timings without words and without a person."""
 ConfidenceKind = Literal["probability", "support"]
 """probability: calibrated, that the answer is right. support: the share of the answer that its citations support."""
 
@@ -29,7 +31,7 @@ class Caller:
     collections: the names of those that they know of; None: all.
     role: readers and contributors see their own answers in the log, the others everybody's, as far as labels allow.
     user_id: who they are; None: whoever reaches the server or holds the database.
-    api_key_id, request_id: for the audit.
+    api_key_id, request_id, os_user: for the audit; the last is the operating system's user, at the command line.
     """
 
     access_labels: frozenset[str] | None = None
@@ -38,6 +40,7 @@ class Caller:
     user_id: str | None = None
     api_key_id: int | None = None
     request_id: str | None = None
+    os_user: str | None = None
 
 
 OWNER = Caller()

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from rag.errors import InvalidInput
 from rag.records import OWNER, Caller, Origin
 from rag.store.access import answers_open_to
+from rag.store.encryption import cipher_of
 from rag.store.review_views import ANSWER_REVIEW
 from rag.store.tables import Answer
 
@@ -91,7 +92,8 @@ def list_answers(
     ``before_id`` continues after the last answer of a page.
 
     Raises:
-        InvalidInput: ``limit`` is below 1, or ``rating`` is neither 1 nor -1.
+        InvalidInput: ``limit`` is below 1, ``rating`` is neither 1 nor -1, or ``contains`` is looked for in a log that
+            is encrypted.
     """
     if limit < 1:
         raise InvalidInput("limit must be at least 1.")
@@ -114,6 +116,8 @@ def list_answers(
     if until is not None:
         wanted.append(review.created_at < _in_utc(until))
     if contains is not None:
+        if cipher_of(session.get_bind().dialect).has_keys:
+            raise InvalidInput("The log is encrypted, so its words cannot be searched; leave contains out.")
         wanted.append(
             or_(
                 review.question.icontains(contains, autoescape=True), review.answer.icontains(contains, autoescape=True)

@@ -21,7 +21,11 @@ from rag.store.tables import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """Who did what to what. Without a user it was whoever holds the database, or this machine's own caller."""
+    """Who did what to what.
+
+    Without a user it was the command line, whose user of the operating system is in ``details`` as ``os_user``, or a
+    caller who needed no key.
+    """
 
     id: int
     created_at: datetime
@@ -53,7 +57,7 @@ def put_audit_event(
             "api_key_id": caller.api_key_id,
             "action": action,
             "target": None if target is None else str(target),
-            "details": dict(details or {}),
+            "details": {**(details or {}), **({"os_user": caller.os_user} if caller.os_user else {})},
             "request_id": caller.request_id,
         },
     )

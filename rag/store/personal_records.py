@@ -1,0 +1,178 @@
+"""What is kept of a person, by user id: giving all of it out, and taking the person out of it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, cast, delete, func, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from rag.errors import NotFound
+from rag.records import Caller, RetentionMode
+from rag.store import key_tables, tables
+from rag.store.answers import get_answer
+from rag.store.api_keys import list_api_keys
+from rag.store.audit import AuditEvent, put_audit_event
+from rag.store.conversation_tables import Conversation
+from rag.store.database import Database
+from rag.store.retention import Removal, remove_answers
+
+ERASED = "(erased)"
+"""Stands in the audit where a person stood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonCounts:
+    """What is kept of a person. ``num_feedback`` is theirs, on any answers; ``num_audit_events`` name them."""
+
+    num_answers: int
+    num_conversations: int
+    num_feedback: int
+    num_api_keys: int
+    num_sign_ins: int
+    num_audit_events: int
+
+
+def count_person(session: Session, user_id: str) -> PersonCounts:
+    """What is kept of a person.
+
+    Raises:
+        NotFound: nothing is.
+    """
+
+    def number(table: Any, *wanted: ColumnElement[bool]) -> int:
+        return session.scalar(select(func.count()).select_from(table).where(*wanted)) or 0
+
+    counts = PersonCounts(
+        num_answers=number(tables.Answer, tables.Answer.user_id == user_id),
+        num_conversations=number(Conversation, Conversation.user_id == user_id),
+        num_feedback=number(tables.Feedback, tables.Feedback.user_id == user_id),
+        num_api_keys=number(tables.ApiKey, tables.ApiKey.user_id == user_id),
+        num_sign_ins=number(key_tables.SignIn, key_tables.SignIn.api_key_id.in_(_key_ids(user_id))),
+        num_audit_events=number(key_tables.AuditEvent, _names(user_id)),
+    )
+    if not any(asdict(counts).values()) and session.get(key_tables.User, user_id) is None:
+        raise NotFound(f"Nothing is kept of a user {user_id!r}.")
+    return counts
+
+
+def records_of_person(session: Session, user_id: str) -> Iterator[Mapping[str, Any]]:
+    """All that is kept of a person, one record at a time; ``record`` says what each is. Keys come without their hash.
+
+    Raises:
+        NotFound: nothing is.
+    """
+    count_person(session, user_id)
+    user = session.get(key_tables.User, user_id)
+    if user is not None:
+        yield {"record": "user", "id": user.id, "created_at": user.created_at}
+    for key in list_api_keys(session, user_id=user_id):
+        yield {"record": "api_key", **asdict(key)}
+    sign_in = key_tables.SignIn
+    for row in session.scalars(
+        select(sign_in).where(sign_in.api_key_id.in_(_key_ids(user_id))).order_by(sign_in.created_at)
+    ):
+        yield {
+            "record": "sign_in",
+            "api_key_id": row.api_key_id,
+            "created_at": row.created_at,
+            "expires_at": row.expires_at,
+        }
+    conversations = select(Conversation).where(Conversation.user_id == user_id).order_by(Conversation.id)
+    for conversation in session.scalars(conversations):
+        yield {"record": "conversation", "id": conversation.id, "created_at": conversation.created_at}
+    asked = select(tables.Answer.id).where(tables.Answer.user_id == user_id).order_by(tables.Answer.id)
+    for answer_id in session.scalars(asked).all():
+        yield {"record": "answer", **asdict(get_answer(session, answer_id))}
+    said = tables.Feedback
+    for row in session.execute(select(said.__table__).where(said.user_id == user_id).order_by(said.id)):
+        yield {"record": "feedback", **row._mapping}
+    event = key_tables.AuditEvent
+    for row in session.execute(select(event.__table__).where(_names(user_id)).order_by(event.id)):
+        yield {"record": "audit_event", **asdict(AuditEvent(**row._mapping))}
+
+
+def erase_person(
+    database: Database,
+    user_id: str,
+    *,
+    mode: RetentionMode,
+    caller: Caller,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> PersonCounts:
+    """Take a person out of all that is kept, and return what that was.
+
+    Answers are deleted, or anonymised; so is the feedback that the person gave to others' answers. Keys, sign-ins and
+    conversations go, what a key opened is closed. The audit keeps each act, with ``ERASED`` where the person stood.
+    A run that was killed can be run again.
+
+    Raises:
+        NotFound: nothing is kept of such a user.
+    """
+    with database.read() as session:
+        counts = count_person(session, user_id)
+    with database.write() as session:
+        # First, so that the person's keys ask nothing more.
+        if session.get_bind().dialect.name == "sqlite":
+            session.execute(text("PRAGMA secure_delete = ON"))  # zeros over what goes
+        details = {name: number for name, number in asdict(counts).items() if number}
+        put_audit_event(session, caller, "user.erase", target=ERASED, details={"mode": mode, **details})
+        session.execute(delete(key_tables.SignIn).where(key_tables.SignIn.api_key_id.in_(_key_ids(user_id))))
+        session.execute(delete(tables.ApiKey).where(tables.ApiKey.user_id == user_id))
+    removal = Removal(mode=mode, user_id=user_id, with_evaluations=True)
+    remove_answers(database, removal, on_progress=on_progress)
+    with database.write() as session:
+        _forget_rest(session, user_id, mode)
+    return counts
+
+
+def _forget_rest(session: Session, user_id: str, mode: RetentionMode) -> None:
+    said = tables.Feedback
+    if mode == "delete":
+        session.execute(delete(said).where(said.user_id == user_id))
+    else:
+        empty = {"comment": None, "corrected_answer": None, "user_id": None}
+        session.execute(update(said).where(said.user_id == user_id).values(**empty))
+    # What was anonymised before, and what was logged while this ran.
+    session.execute(update(tables.Answer).where(tables.Answer.user_id == user_id).values(user_id=None))
+    in_theirs = tables.Answer.conversation_id.in_(select(Conversation.id).where(Conversation.user_id == user_id))
+    session.execute(
+        update(tables.Answer).where(in_theirs).values(conversation_id=None).execution_options(synchronize_session=False)
+    )
+    session.execute(delete(Conversation).where(Conversation.user_id == user_id))
+    session.execute(delete(key_tables.User).where(key_tables.User.id == user_id))
+    event = key_tables.AuditEvent
+    named = select(event.id, event.user_id, event.target, event.details).where(_names(user_id))
+    for row in session.execute(named).all():
+        session.execute(
+            update(event)
+            .where(event.id == row.id)
+            .values(
+                user_id=ERASED if row.user_id == user_id else row.user_id,
+                target=ERASED if row.target == user_id else row.target,
+                details=_without(row.details, user_id),
+            )
+        )
+
+
+def _without(value: Any, user_id: str) -> Any:
+    """Details without the person: a value that is the id, or words such as a query that hold it."""
+    if isinstance(value, dict):
+        return {name: _without(inner, user_id) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(inner, user_id) for inner in value]
+    return value.replace(user_id, ERASED) if isinstance(value, str) else value
+
+
+def _key_ids(user_id: str) -> Any:
+    return select(tables.ApiKey.id).where(tables.ApiKey.user_id == user_id)
+
+
+def _names(user_id: str) -> ColumnElement[bool]:
+    """What an audit event must fulfil that names a person: who did it, to whom, or in its details."""
+    event = key_tables.AuditEvent
+    words = json.dumps(user_id, ensure_ascii=False)[1:-1]  # as it stands within a string of JSON
+    return or_(
+        event.user_id == user_id, event.target == user_id, cast(event.details, Text).contains(words, autoescape=True)
+    )
