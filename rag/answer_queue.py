@@ -14,9 +14,15 @@ class AnswerQueue:
     """So many questions are in work at once; so many more wait, the first first, each for so long at most."""
 
     def __init__(self, *, max_concurrent: int, max_waiting: int, max_wait_s: float) -> None:
-        self._num_free, self._max_waiting, self._max_wait_s = max_concurrent, max_waiting, max_wait_s
+        self._max_concurrent, self._max_waiting, self._max_wait_s = max_concurrent, max_waiting, max_wait_s
+        self._num_free = max_concurrent
         self._waiting: deque[threading.Event] = deque()
         self._lock = threading.Lock()
+
+    def load(self) -> tuple[int, int]:
+        """How many questions are in work, and how many wait."""
+        with self._lock:
+            return self._max_concurrent - self._num_free, len(self._waiting)
 
     @contextmanager
     def place(self, cancellation: Cancellation = NEVER) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The main path: retrieve, generate, decide, score, log. Each step of ``Answerer.ask`` is one of the README's."""
 
+import logging
 import math
 import threading
 import time
@@ -10,9 +11,11 @@ from dataclasses import dataclass, replace
 from rag.answer_queue import AnswerQueue, Deadline
 from rag.cancellation import NEVER, Cancellation
 from rag.conversation import understand
+from rag.errors import Busy, Cancelled, StoreUnavailable, TimeLimitExceeded
 from rag.generators.generator import Generation, Generator
 from rag.masking import LogMask, as_given
 from rag.notes import language_notes
+from rag.observer import NOBODY, Observer, Outcome
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions, Turn
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
@@ -21,6 +24,10 @@ from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database, Session
 from rag.store.filters import Filters
 from rag.text.language import LanguageDetector
+
+log = logging.getLogger(__name__)
+
+_GIVEN_UP: dict[type[Exception], Outcome] = {Busy: "busy", Cancelled: "cancelled", TimeLimitExceeded: "timed_out"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +86,14 @@ class Answerer:
         abstain_below: float | None,
         queue: AnswerQueue,
         timeout_s: float,
+        observer: Observer = NOBODY,
     ) -> None:
         """``abstain_below`` None takes the generator's own threshold; ``timeout_s`` is the longest for an answer."""
+        self._observer = observer
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
         self._languages, self.mask = languages, mask
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
-        self._queue, self._timeout_s = queue, timeout_s
+        self.queue, self._timeout_s = queue, timeout_s
         self._generating = threading.Lock() if generator.one_at_a_time else None
 
     def ask(
@@ -107,7 +116,7 @@ class Answerer:
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         deadline = Deadline(self._timeout_s)
-        with self._queue.place(options.cancellation):
+        with self._told_of_failures(), self.queue.place(options.cancellation):
             deadline.check()
             options = self._understood(question, options)
             found = self._search(question, collection=collection, options=options)
@@ -118,7 +127,7 @@ class Answerer:
     def answer_unlogged(self, question: str, *, collection: str, options: AskOptions) -> NewAnswer:
         """Answer as ``ask`` does, but log nothing; raises what that raises."""
         deadline = Deadline(self._timeout_s)
-        with self._queue.place():
+        with self.queue.place():
             deadline.check()
             found = self._search(question, collection=collection, options=options)
             return self.to_log(self.consider(question, found, options=options, deadline=deadline))
@@ -139,7 +148,7 @@ class Answerer:
         deadline = deadline or Deadline(math.inf)
         started = time.perf_counter()
         read_question = options.links.standalone_question or question
-        with self._generator_free(options.cancellation, deadline):
+        with self._observer.step("generate"), self._generator_free(options.cancellation, deadline):
             deadline.check()
             generation = self._generator.generate(read_question, found.hits, cancellation=options.cancellation)
         generated = time.perf_counter()
@@ -155,7 +164,8 @@ class Answerer:
             faithfulness=generation.faithfulness,
             hits=hits,
         )
-        scores = self._score(judged)
+        with self._observer.step("score"):
+            scores = self._score(judged)
         abstained = not generation.answer or (options.abstain and self.would_abstain(generation))
         notes = language_notes(self._languages, question, () if abstained else generation.citations, hits)
         scored = time.perf_counter()
@@ -195,11 +205,22 @@ class Answerer:
         return not generation.answer or generation.abstention_score < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
-        """Log an answer and return it, unmasked; one that is not wanted any more is not logged."""
+        """Log an answer and return it, unmasked; one that is not wanted any more is not logged.
+
+        Raises:
+            StoreUnavailable: it cannot be logged. That is counted and told in the server's log as well.
+        """
         considered.options.cancellation.check()
         new = self.to_log(considered)
-        with self._database.write() as session:
-            return as_given(get_answer(session, self.insert(session, new)).answer, new)
+        try:
+            with self._observer.step("log"), self._database.write(soon=True) as session:
+                answer = as_given(get_answer(session, self.insert(session, new)).answer, new)
+        except StoreUnavailable as error:
+            self._observer.ended("not_logged", {})
+            log.error("An answer could not be logged and is not given: %s", error)
+            raise
+        self._observer.ended("abstained" if answer.abstained else "answered", answer.timings_ms)
+        return answer
 
     def insert(self, session: Session, new: NewAnswer) -> int:
         """Log an answer, masked as the settings say, and return its id. Nothing is logged by another way."""
@@ -241,14 +262,15 @@ class Answerer:
         )
 
     def _search(self, question: str, *, collection: str, options: AskOptions) -> SearchResult:
-        return self._retriever.search(
-            options.links.standalone_question or question,
-            collection=collection,
-            top_k=options.top_k,
-            options=options.search,
-            filters=options.filters,
-            caller=options.caller,
-        )
+        with self._observer.step("retrieve"):
+            return self._retriever.search(
+                options.links.standalone_question or question,
+                collection=collection,
+                top_k=options.top_k,
+                options=options.search,
+                filters=options.filters,
+                caller=options.caller,
+            )
 
     def _understood(self, question: str, options: AskOptions) -> AskOptions:
         """The options with the form of the question that stands by itself."""
@@ -278,6 +300,15 @@ class Answerer:
             for scorer, value in values
             if value is not None
         )
+
+    @contextmanager
+    def _told_of_failures(self) -> Iterator[None]:
+        """Tell the observer of a question that is given up."""
+        try:
+            yield
+        except (Busy, Cancelled, TimeLimitExceeded) as error:
+            self._observer.ended(_GIVEN_UP[type(error)], {})
+            raise
 
 
 def _by_relevance(hits: Sequence[Hit], generation: Generation) -> tuple[Hit, ...]:

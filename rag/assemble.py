@@ -31,7 +31,9 @@ from rag.ingest.preparation import Preparer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
+from rag.ingest.uploads import UploadQueue
 from rag.masking import LogMask, mask_of
+from rag.observer import Observers
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
@@ -69,6 +71,7 @@ class Rag:
             StoreUnavailable: it cannot be opened, or is not migrated to this version.
         """
         self.settings = settings
+        self.observers = Observers()
         self._reader_mode = reader_mode
         if settings.num_threads:
             torch.set_num_threads(settings.num_threads)
@@ -90,6 +93,11 @@ class Rag:
         if "indexes" in self.__dict__:
             self.indexes.close()
         self.database.dispose()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether what answers questions has been made."""
+        return "answerer" in self.__dict__
 
     @cached_property
     def embedders(self) -> Embedders:
@@ -160,6 +168,7 @@ class Rag:
                 max_wait_s=self.settings.max_wait_s,
             ),
             timeout_s=self.settings.answer_timeout_s,
+            observer=self.observers,
         )
 
     @cached_property
@@ -175,6 +184,11 @@ class Rag:
     def ingester(self) -> Ingester:
         """The ingestion pipeline."""
         return Ingester(self.database, self.preparer, self.settings)
+
+    @cached_property
+    def uploads(self) -> UploadQueue:
+        """The uploads that are worked on in the background."""
+        return UploadQueue(self.database, self.ingester, self.settings.spool_dir)
 
     def ingest(
         self,

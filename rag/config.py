@@ -38,6 +38,14 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("rag-data"), description="Folder of the embedded database and the index snapshots.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: an SQLite file in data_dir.")
 
+    store_timeout_s: float = Field(
+        10,
+        gt=0,
+        le=600,
+        description="Longest wait for the database: for a connection, for another writer, for the log of an answer. "
+        "Beyond it the request gets 503.",
+    )
+
     # Embedding.
     embedding_model: str = Field(
         "all-MiniLM-L6-v2",
@@ -130,6 +138,14 @@ class Settings(BaseSettings):
     generator_temperature: float = Field(0, ge=0, le=2, description="0: always the likeliest token.")
     generator_seed: int = Field(0, ge=0, lt=2**31)
 
+    # Watching.
+    log_format: Literal["text", "json"] = Field("text", description="Of what `rag serve` logs: lines, or JSON objects.")
+    otlp_endpoint: str = Field(
+        "",
+        description="Where traces are sent, such as http://127.0.0.1:4318/v1/traces; needs grounded-rag[tracing]. "
+        "Empty: no traces.",
+    )
+
     # The log and its people.
     mask_personal_data: tuple[PersonalDataKind, ...] = Field(
         (),
@@ -179,7 +195,16 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65_535)
+    max_concurrent_requests: int = Field(
+        20, ge=1, le=32, description="Requests under /v1 in work at once; beyond it 503, at once."
+    )
     max_upload_bytes: int = Field(20_000_000, ge=1)
+    background_upload_bytes: int = Field(
+        5_000_000, ge=0, description="Larger uploads are worked on in the background: the answer is 202."
+    )
+    idempotency_hours: float = Field(
+        24, gt=0, le=8_760, description="How long the response to an upload with an Idempotency-Key is kept."
+    )
 
     @field_validator("generator")
     @classmethod
@@ -245,6 +270,11 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database URL with the embedded default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'rag.db'}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the uploads that wait to be worked on."""
+        return self.data_dir / "uploads"
 
     @property
     def index_dir(self) -> Path:

@@ -10,6 +10,7 @@ RagError
 ├── RateLimited             the caller's requests come faster than their key allows (HTTP 429)
 ├── TimeLimitExceeded       an answer took longer than ``answer_timeout_s`` (HTTP 504)
 ├── NotFound                a named thing does not exist (HTTP 404)
+├── Conflict                the same request is being worked on already (HTTP 409)
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
 │   ├── Busy                too many requests are in work; see ``rag.answer_queue``
@@ -70,6 +71,10 @@ class TimeLimitExceeded(RagError):
 
 class NotFound(RagError):
     """A named thing does not exist."""
+
+
+class Conflict(RagError):
+    """The same request is being worked on already."""
 
 
 class Unavailable(RagError):

@@ -5,7 +5,7 @@ from alembic import op
 from rag.store.views import create_views, drop_views
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

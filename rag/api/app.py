@@ -8,10 +8,11 @@ from typing import Any
 from anyio import to_thread
 from fastapi import FastAPI
 
-from rag.api import permissions
+from rag.api.admission import Admission
 from rag.api.edge import BodyLimit, Edge
 from rag.api.gate import Gate
-from rag.api.problems import Problem, add_problem_handlers, problems
+from rag.api.openapi import complete
+from rag.api.problems import add_problem_handlers
 from rag.api.rate_limits import TokenBuckets
 from rag.api.routes import (
     answers,
@@ -22,7 +23,9 @@ from rag.api.routes import (
     documents,
     evaluations,
     health,
+    ingestion_runs,
     keys,
+    metrics,
     openai,
     replays,
     review,
@@ -30,6 +33,8 @@ from rag.api.routes import (
     session,
 )
 from rag.api.service import ServiceKeeper
+from rag.api.upload_worker import UploadWorker
+from rag.api.watching import Watch, Watching
 from rag.api.workers import Workers
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
@@ -40,14 +45,30 @@ DESCRIPTION = (
     "errors are problem details (RFC 9457)."
 )
 
+RESOURCES = (
+    answers,
+    replays,
+    review,
+    conversations,
+    search,
+    documents,
+    ingestion_runs,
+    collections,
+    datasets,
+    evaluations,
+    openai,
+    keys,
+    audit_events,
+    session,
+    health,
+    metrics,
+)
+
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, with what no route says by itself: problems, and who may ask for it."""
-        document = super().openapi()
-        document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
-        permissions.describe(document, problems(401, 403, 421, 429, 503))
-        return document
+        """The OpenAPI document; see ``rag.api.openapi``."""
+        return super().openapi() if self.openapi_schema else complete(super().openapi())
 
 
 def create_app(settings: Settings | None = None, *, service: Rag | None = None) -> FastAPI:
@@ -63,15 +84,20 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         InvalidInput: a setting of the environment has a bad value.
     """
     settings = settings or (service.settings if service else load_settings())
-    keeper = ServiceKeeper(settings, service)
+    watch = Watch(settings)
+    keeper = ServiceKeeper(settings, service, on_open=watch.begin, on_close=watch.end)
+    worker = UploadWorker(keeper)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(keeper.warm_up)
+        worker.start()
         try:
             yield
         finally:
+            await to_thread.run_sync(worker.stop)
             await to_thread.run_sync(keeper.close)
+            await to_thread.run_sync(watch.close)
 
     app = _Api(
         title="grounded-rag",
@@ -81,28 +107,15 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
         docs_url=None,  # it would load scripts from another host; see rag.web.pages
         redoc_url=None,
     )
-    app.state.keeper = keeper
+    app.state.keeper, app.state.upload_worker, app.state.watch = keeper, worker, watch
     app.state.workers = Workers(settings.max_concurrent_answers + settings.max_waiting_answers)
-    for resource in (
-        answers,
-        replays,
-        review,
-        conversations,
-        search,
-        documents,
-        collections,
-        datasets,
-        evaluations,
-        openai,
-        keys,
-        audit_events,
-        session,
-        health,
-    ):
+    for resource in RESOURCES:
         app.include_router(resource.router)
     add_pages(app)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(Gate, settings=settings, keeper=keeper, limiter=TokenBuckets())
+    app.add_middleware(Admission, max_concurrent_requests=settings.max_concurrent_requests)
     app.add_middleware(Edge)
+    app.add_middleware(Watching, watch=watch)
     return app

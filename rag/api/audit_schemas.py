@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from rag.api.paging import NEXT
 from rag.api.schemas import RecordResponse, Response
 
 
@@ -22,7 +23,7 @@ class AuditEventResponse(RecordResponse):
 
 
 class AuditEventListResponse(Response):
-    """A page of events, newest first. ``next_before_id`` asks for the next page; null on the last one."""
+    """A page of events, newest first."""
 
     events: list[AuditEventResponse]
-    next_before_id: int | None
+    next: str | None = Field(description=NEXT)

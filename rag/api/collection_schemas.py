@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import Self
 
+from pydantic import Field
+
+from rag.api.paging import NEXT
 from rag.api.schemas import Response
 from rag.store.collections import CollectionSize
 
@@ -33,6 +36,7 @@ class CollectionResponse(Response):
 
 
 class CollectionListResponse(Response):
-    """All collections, by name."""
+    """A page of collections, by name."""
 
     collections: list[CollectionResponse]
+    next: str | None = Field(None, description=NEXT)

@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import Self
 
+from pydantic import Field
+
+from rag.api.paging import NEXT
 from rag.api.schemas import AnswerResponse, RecordResponse, Response
 from rag.store.conversations import ConversationContent
 
@@ -20,10 +23,10 @@ class ConversationSummaryResponse(RecordResponse):
 
 
 class ConversationListResponse(Response):
-    """A page of conversations, newest first. ``next_before_id`` asks for the next page; null on the last one."""
+    """A page of conversations, newest first."""
 
     conversations: list[ConversationSummaryResponse]
-    next_before_id: int | None
+    next: str | None = Field(description=NEXT)
 
 
 class ConversationResponse(ConversationSummaryResponse):

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import ConfigDict, Field
 
+from rag.api.paging import NEXT, cut_page
 from rag.api.schemas import RecordResponse, Request, Response
 from rag.records import Origin
 from rag.store.dataset_differences import DatasetDifference, DifferenceCounts, DifferenceKind
@@ -68,9 +69,10 @@ class DatasetResponse(RecordResponse):
 
 
 class DatasetListResponse(Response):
-    """Datasets, oldest first."""
+    """A page of datasets, oldest first."""
 
     datasets: list[DatasetResponse]
+    next: str | None = Field(None, description=NEXT)
 
 
 class DatasetDocumentResponse(RecordResponse):
@@ -84,20 +86,20 @@ class DatasetDocumentResponse(RecordResponse):
 
 
 class DatasetContentResponse(Response):
-    """A dataset with a page of its documents, by source. ``next_after_source`` asks for the next page."""
+    """A dataset with a page of its documents, by source."""
 
     dataset: DatasetResponse
     documents: list[DatasetDocumentResponse]
-    next_after_source: str | None
+    next: str | None = Field(description=NEXT)
 
     @classmethod
     def from_records(cls, dataset: Dataset, documents: Sequence[DatasetDocument], *, limit: int) -> Self:
         """A page of at most ``limit`` documents; one more tells that there is a next page."""
-        shown = documents[:limit]
+        shown, following = cut_page(documents, "dataset documents", limit=limit, key=lambda document: document.source)
         return cls(
             dataset=DatasetResponse.from_record(dataset),
             documents=[DatasetDocumentResponse.from_record(document) for document in shown],
-            next_after_source=shown[-1].source if len(documents) > limit else None,
+            next=following,
         )
 
 
@@ -136,7 +138,7 @@ class DatasetDiffResponse(Response):
     num_removed: int
     num_changed: int
     differences: list[DatasetDifferenceResponse]
-    next_after_source: str | None
+    next: str | None = Field(description=NEXT)
 
     @classmethod
     def from_records(
@@ -149,11 +151,11 @@ class DatasetDiffResponse(Response):
         limit: int,
     ) -> Self:
         """A page of at most ``limit`` differences; one more tells that there is a next page."""
-        shown = differences[:limit]
+        shown, following = cut_page(differences, "differences", limit=limit, key=lambda difference: difference.source)
         return cls(
             before=DatasetResponse.from_record(before),
             after=DatasetResponse.from_record(after),
             **asdict(counts),
             differences=[DatasetDifferenceResponse.from_record(difference) for difference in shown],
-            next_after_source=shown[-1].source if len(differences) > limit else None,
+            next=following,
         )

@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag.api import request_logs
 from rag.api.problems import INTERNAL_ERROR, BodyTooLarge, problem_response
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Edge:
         request = Request(scope)
         given = request.headers.get("x-request-id", "")
         request.state.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        token = request_logs.REQUEST_ID.set(request.state.request_id)
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -71,6 +73,8 @@ class Edge:
             detail = "Something went wrong inside; the server's log says what, under this request id."
             response = problem_response(request, INTERNAL_ERROR, detail)
             await response(scope, receive, send_with_headers)
+        finally:
+            request_logs.REQUEST_ID.reset(token)
 
 
 class BodyLimit:

@@ -7,9 +7,13 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from rag.api.paging import NEXT, cut_page
 from rag.api.schemas import RecordResponse, Response
 from rag.evaluate.comparison import Comparison
 from rag.store.evaluations import EvaluationRecord
+
+EVALUATIONS = "evaluations"
+"""What the cursors of their list are of."""
 
 
 class EvaluationResponse(RecordResponse):
@@ -26,19 +30,16 @@ class EvaluationResponse(RecordResponse):
 
 
 class EvaluationListResponse(Response):
-    """A page of evaluations, newest first. ``next_before_id`` asks for the next page; null on the last one."""
+    """A page of evaluations, newest first."""
 
     evaluation_runs: list[EvaluationResponse]
-    next_before_id: int | None
+    next: str | None = Field(description=NEXT)
 
     @classmethod
     def of(cls, records: Sequence[EvaluationRecord], *, limit: int) -> Self:
         """A page of ``limit`` evaluations; one more tells whether there is a next page."""
-        shown = records[:limit]
-        return cls(
-            evaluation_runs=[EvaluationResponse.from_record(record) for record in shown],
-            next_before_id=shown[-1].id if len(records) > limit else None,
-        )
+        shown, following = cut_page(records, EVALUATIONS, limit=limit, key=lambda record: record.id)
+        return cls(evaluation_runs=[EvaluationResponse.from_record(record) for record in shown], next=following)
 
 
 class FigureDifferenceResponse(RecordResponse):

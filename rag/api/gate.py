@@ -11,10 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag.api.callers import Callers, Identified
 from rag.api.hosts import HostCheck
-from rag.api.openai_errors import openai_error, speaks_openai
 from rag.api.permissions import RouteTable, require_role
-from rag.api.problems import error_response
 from rag.api.rate_limits import RateLimiter
+from rag.api.refusals import refusal
 from rag.api.service import ServiceKeeper
 from rag.config import Settings
 from rag.errors import RagError, RateLimited
@@ -47,9 +46,8 @@ class Gate:
         try:
             identified = await self._admit(request)
         except RagError as error:
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            refused = await openai_error(request, error) if speaks_openai(path) else error_response(request, error)
-            await refused(scope, receive, send)
+            response = await refusal(request, error)
+            await response(scope, receive, send)
             return
         if identified is not None:
             request.state.caller = identified.caller

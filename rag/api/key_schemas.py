@@ -67,6 +67,8 @@ class ApiKeyListResponse(Response):
 class SignInRequest(Request):
     """An API key to sign in with."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"key": "rag_2_the-words-of-the-key"}]})
+
     key: str
 
 

@@ -1,16 +1,15 @@
 """Errors of the OpenAI-compatible routes, in the form that their clients read."""
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from rag.api.openai_schemas import ErrorDetail, ErrorResponse
-from rag.api.problems import describe_faults, error_headers
+from rag.api.problems import BodyTooLarge, describe_faults, error_headers, note_failure
 from rag.errors import (
     Cancelled,
     InvalidInput,
@@ -24,8 +23,6 @@ from rag.errors import (
     TimeLimitExceeded,
     Unavailable,
 )
-
-log = logging.getLogger(__name__)
 
 # The first that an error is an instance of counts: status, type, code.
 KINDS: dict[type[RagError], tuple[int, str, str | None]] = {
@@ -69,6 +66,10 @@ class OpenAIRoute(APIRoute):
                 field = ".".join(str(part) for part in error.errors()[0]["loc"][1:2]) or None
                 detail = ErrorDetail(message=describe_faults(error), type="invalid_request_error", param=field)
                 return JSONResponse(ErrorResponse(error=detail).model_dump(), 400)
+            except BodyTooLarge as error:
+                return await openai_error(request, error.error)
+            except HTTPException as error:  # a body that is no text
+                return await openai_error(request, InvalidInput(str(error.detail)))
             except RagError as error:
                 return await openai_error(request, error)
 
@@ -78,8 +79,7 @@ class OpenAIRoute(APIRoute):
 async def openai_error(request: Request, error: RagError) -> JSONResponse:
     """The response that says what went wrong."""
     status, kind, code = next(KINDS[known] for known in KINDS if isinstance(error, known))
-    if status >= 500:
-        log.error("Request %s: %s", request.state.request_id, error)
+    note_failure(request, error, status)
     detail = ErrorDetail(message=str(error), type=kind, code=code)
     return JSONResponse(ErrorResponse(error=detail).model_dump(), status, error_headers(error))
 

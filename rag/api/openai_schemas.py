@@ -233,4 +233,19 @@ class ErrorDetail(Response):
 class ErrorResponse(Response):
     """An error in the form that clients of the OpenAI protocol read."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "error": {
+                        "message": "A sentence that says what to change.",
+                        "type": "invalid_request_error",
+                        "param": None,
+                        "code": None,
+                    }
+                }
+            ]
+        }
+    )
+
     error: ErrorDetail

@@ -53,6 +53,10 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /v1/documents/{document_id}": "reader",
     "POST /v1/documents": "contributor",
     "DELETE /v1/documents/{document_id}": "contributor",
+    "GET /v1/ingestion-runs": "contributor",  # they name files that were refused
+    "GET /v1/ingestion-runs/{run_id}": "contributor",
+    "GET /v1/ingestion-runs/{run_id}/failures": "contributor",
+    "GET /v1/ingestion-runs/{run_id}/events": "contributor",
     "GET /v1/collections": "reader",
     "GET /v1/datasets": "reader",
     "GET /v1/datasets/{dataset_id}": "reader",
@@ -68,6 +72,7 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /v1/keys": "administrator",
     "DELETE /v1/keys/{key_id}": "administrator",
     "GET /v1/audit-events": "administrator",
+    "GET /metrics": "reader",  # whoever fetches them has a key of their own, or is on this machine
 }
 """By method and path, as the route declares it. GET means HEAD as well, and a folder of files is its path."""
 

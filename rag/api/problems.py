@@ -10,11 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from rag.api.schemas import Response
 from rag.errors import (
     Busy,
     Cancelled,
+    Conflict,
     GeneratorUnavailable,
     InvalidInput,
     LimitExceeded,
@@ -33,7 +35,7 @@ from rag.errors import (
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = {Busy: 1, Unavailable: 5}
+RETRY_AFTER_SECONDS = {Busy: 1, Conflict: 1, Unavailable: 5}
 """An answer takes a fraction of a second; a database that is locked or starting takes longer."""
 
 MAX_FAULTS = 5
@@ -61,6 +63,7 @@ KINDS: Mapping[type[RagError], Kind] = {
     Misdirected: Kind(421, "misdirected", "This server has another name"),
     RateLimited: Kind(429, "rate-limited", "Too many requests"),
     TimeLimitExceeded: Kind(504, "time-limit-exceeded", "The answer took too long"),
+    Conflict: Kind(409, "conflict", "The same request is being worked on"),
     Busy: Kind(503, "busy", "Too busy"),
     GeneratorUnavailable: Kind(503, "generator-unavailable", "The model does not answer"),
     Unavailable: Kind(503, "unavailable", "Not available now"),
@@ -122,7 +125,7 @@ def problem_response(
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI document says of a route's errors."""
-    titles = {kind.status: kind.title for kind in KINDS.values()} | {413: TOO_LARGE.title, 422: INVALID_INPUT.title}
+    titles = {kind.status: kind.title for kind in (*KINDS.values(), *HTTP_KINDS.values(), TOO_LARGE, INVALID_INPUT)}
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": titles[status], "content": content} for status in (*statuses, 500)}
 
@@ -141,9 +144,14 @@ def error_response(request: Request, error: RagError) -> JSONResponse:
     setting = error.setting if isinstance(error, LimitExceeded) else None
     if setting == "max_upload_bytes":
         kind = TOO_LARGE
-    if kind.status >= 500:
-        log.error("Request %s: %s", request.state.request_id, error)
+    note_failure(request, error, kind.status)
     return problem_response(request, kind, str(error), setting=setting, headers=error_headers(error))
+
+
+def note_failure(request: Request, error: RagError, status: int) -> None:
+    """Tell the server's log of a fault of the server; that it is busy is none."""
+    if status >= 500 and not isinstance(error, Busy):
+        log.error("Request %s: %s", request.state.request_id, error)
 
 
 def error_headers(error: RagError) -> dict[str, str]:
@@ -191,10 +199,18 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     detail = f"{str(error.detail).rstrip('.')}."
     if error.status_code == 404:
         detail = f"Not Found: there is nothing at {path}; /docs lists what there is."
+    headers = dict(error.headers or {})
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        detail = f"Method Not Allowed: {path} takes {allowed}, not {request.method}."
-    return problem_response(request, kind, detail, headers=error.headers)
+        headers["Allow"] = _allowed_methods(request) or headers.get("Allow", "GET")
+        detail = f"Method Not Allowed: {path} takes {headers['Allow']}, not {request.method}."
+    return problem_response(request, kind, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """All methods of the path, as the header Allow lists them (RFC 9110, 10.2.1); the router knows one route's only."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    found = [methods for template, methods in paths.items() if compile_path(template)[0].fullmatch(request.url.path)]
+    return ", ".join(sorted({method.upper() for methods in found for method in methods}))
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

@@ -6,11 +6,14 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from rag.api.paging import NEXT, cut_page
 from rag.api.schemas import RecordResponse, Response
 from rag.review.drift import Drift, Test
 from rag.store.review_queue import QueuedAnswer
 from rag.store.usage import DayOfUsage, Period
 
+QUEUE = "review queue"
+"""What its cursors are of."""
 Reason = Literal["thumbs_down", "asked_often", "low_score", "scorers_disagree"]
 
 
@@ -33,19 +36,16 @@ class QueuedAnswerResponse(RecordResponse):
 
 
 class ReviewQueueResponse(Response):
-    """A page of the queue. ``next_cursor`` asks for the next page; null on the last one."""
+    """A page of the queue."""
 
     answers: list[QueuedAnswerResponse]
-    next_cursor: str | None
+    next: str | None = Field(description=NEXT)
 
     @classmethod
     def from_records(cls, queued: Sequence[QueuedAnswer], *, limit: int) -> Self:
         """A page of ``limit``; one more in ``queued`` tells that there is a next page."""
-        shown = queued[:limit]
-        return cls(
-            answers=[QueuedAnswerResponse.from_record(answer) for answer in shown],
-            next_cursor=str(shown[-1].cursor) if len(queued) > limit else None,
-        )
+        shown, following = cut_page(queued, QUEUE, limit=limit, key=lambda answer: str(answer.cursor))
+        return cls(answers=[QueuedAnswerResponse.from_record(answer) for answer in shown], next=following)
 
 
 class AgreementResponse(RecordResponse):

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag.api.paging import NEXT
 from rag.records import ConfidenceKind, Origin
 from rag.store.answers import LoggedAnswer
 from rag.store.documents import DocumentText, StoredDocument
@@ -279,10 +280,10 @@ class AnswerSummary(RecordResponse):
 
 
 class AnswerListResponse(Response):
-    """A page of the log, newest first. ``next_before_id`` asks for the next page; null on the last one."""
+    """A page of the log, newest first."""
 
     answers: list[AnswerSummary]
-    next_before_id: int | None
+    next: str | None = Field(description=NEXT)
 
 
 class DocumentResponse(Response):
@@ -348,10 +349,10 @@ class DocumentTextResponse(DocumentResponse):
 
 
 class DocumentListResponse(Response):
-    """A page of documents, by id. ``next_after_id`` asks for the next page; null on the last one."""
+    """A page of documents, by id."""
 
     documents: list[DocumentResponse]
-    next_after_id: int | None
+    next: str | None = Field(description=NEXT)
 
 
 class HealthResponse(Response):

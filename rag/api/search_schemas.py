@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, StrictBool, StrictInt, model_validator
 
 from rag.api.schemas import FILTER_OBJECT, Request
 from rag.records import Fusion, SearchMode, SearchOptions
@@ -11,6 +11,8 @@ from rag.store.answer_links import AnswerLinks
 
 class FusionWeights(Request):
     """What each leg of a hybrid search counts; only their proportion matters."""
+
+    model_config = ConfigDict(strict=True)
 
     keyword: float = Field(ge=0)
     vector: float = Field(ge=0)
@@ -29,8 +31,8 @@ class SearchOptionsRequest(Request):
         None, description="convex: by the scores of both legs; rrf: by the ranks they give (reciprocal rank fusion)."
     )
     weights: FusionWeights | None = Field(None, description="What each leg counts in the fused score.")
-    candidates: int | None = Field(None, description="Passages that each leg proposes; at most max_candidates.")
-    rerank: bool | None = Field(None, description="Whether the reader orders the first passages anew by relevance.")
+    candidates: StrictInt | None = Field(None, description="Passages that each leg proposes; at most max_candidates.")
+    rerank: StrictBool | None = Field(None, description="Whether the reader orders the first passages anew.")
 
     def options(self, mode: SearchMode = "hybrid") -> SearchOptions:
         """The same as the search takes it."""
@@ -62,7 +64,7 @@ class QuestionRequest(SearchOptionsRequest):
 
     question: str = Field(description="At most max_question_chars characters (a setting).")
     collection: str = "default"
-    top_k: int | None = Field(None, description="How many passages to read; the setting top_k if left out.")
+    top_k: StrictInt | None = Field(None, description="How many passages to read; the setting top_k if left out.")
     filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
     conversation_id: int | None = Field(None, description="The conversation that it goes on with.")
     conversation: bool = Field(False, description="Begin a conversation; the answer says its conversation_id.")
@@ -102,5 +104,5 @@ class SearchRequest(SearchOptionsRequest):
     query: str = Field(description="At most max_question_chars characters (a setting).")
     collection: str = "default"
     mode: SearchMode = "hybrid"
-    top_k: int | None = Field(None, description="How many passages to find; the setting top_k if left out.")
+    top_k: StrictInt | None = Field(None, description="How many passages to find; the setting top_k if left out.")
     filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)

@@ -26,8 +26,20 @@ class ServiceKeeper:
     answers as soon as it can.
     """
 
-    def __init__(self, settings: Settings, service: Rag | None = None) -> None:
-        """Keep ``service``, which stays its caller's to close; None: open one with these settings when needed."""
+    def __init__(
+        self,
+        settings: Settings,
+        service: Rag | None = None,
+        *,
+        on_open: Callable[[Rag], None] = lambda _: None,
+        on_close: Callable[[Rag], None] = lambda _: None,
+    ) -> None:
+        """Keep ``service``, which stays its caller's to close; None: open one with these settings when needed.
+
+        ``on_open`` is called once with the service when it is there, ``on_close`` before it is let go.
+        """
+        self._on_open, self._on_close = on_open, on_close
+        self._is_known = False
         self._settings, self._service = settings, service
         self._owned = service is None
         self._loaded = self._indexes_open = False
@@ -69,6 +81,7 @@ class ServiceKeeper:
         try:
             service = self._open()
             require_current(service.database)
+            service.database.require_writable()
         except RagError as error:
             waiting = "waiting for the database"
             return {"database": str(error), "models": waiting, "index": waiting}
@@ -81,12 +94,15 @@ class ServiceKeeper:
 
     def close(self) -> None:
         """Release the service if it was opened here."""
+        if self._is_known and self._service is not None:
+            self._on_close(self._service)
+            self._is_known = False
         if self._owned and self._service is not None:
             self._service.close()
 
     def _open(self) -> Rag:
         if self._service is not None:
-            return self._service
+            return self._introduced(self._service)
         # Outside the lock: while a database server does not answer, each attempt waits for its time limit.
         try:
             opened = Rag(self._settings)
@@ -96,7 +112,15 @@ class ServiceKeeper:
             kept = self._service = self._service or opened
         if kept is not opened:
             opened.close()
-        return kept
+        return self._introduced(kept)
+
+    def _introduced(self, service: Rag) -> Rag:
+        if not self._is_known:
+            with self._lock:
+                if not self._is_known:
+                    self._is_known = True
+                    self._on_open(service)
+        return service
 
     def _open_indexes(self, service: Rag) -> None:
         if self._indexes_open:

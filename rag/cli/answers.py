@@ -11,6 +11,7 @@ from rag.cli import replaying, review
 from rag.cli.ask import print_answer
 from rag.cli.explaining import print_explanation
 from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database, settings_of
 from rag.cli.wording import synthetic
 
@@ -37,11 +38,12 @@ def list_some(
     until: Annotated[datetime | None, typer.Option(help="Before this moment, UTC.")] = None,
     contains: Annotated[str | None, typer.Option(help="In question or answer.")] = None,
     user: Annotated[str | None, typer.Option(help="Who asked.")] = None,
-    before: Annotated[int | None, typer.Option(help="Continue before this answer id.")] = None,
+    cursor: CursorOption = "",
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Logged answers, newest first: the rows of the SQL view answer_review. With --json, all of its columns."""
+    from rag.api.paging import cut_page, read_cursor
     from rag.api.schemas import AnswerListResponse, AnswerSummary
     from rag.store.answer_review import list_answers
 
@@ -57,15 +59,12 @@ def list_some(
             until=until,
             contains=contains,
             user_id=user,
-            before_id=before,
+            before_id=read_cursor(cursor, "answers", first=0) or None,
             limit=limit + 1,  # one more than is shown tells whether there is a next page
         )
-    rows, more = rows[:limit], len(rows) > limit
+    rows, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
     if as_json:
-        page = AnswerListResponse(
-            answers=[AnswerSummary.from_record(row) for row in rows],
-            next_before_id=rows[-1].answer_id if more else None,
-        )
+        page = AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in rows], next=following)
         print_json(page.model_dump(mode="json"))
         return
     if not rows:
@@ -86,6 +85,7 @@ def list_some(
             for row in rows
         ],
     )
+    note_next(following)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.output import Counter, console, plain, print_json, print_table
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database, settings_of
 
 if TYPE_CHECKING:
@@ -24,14 +25,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def list_runs(
     context: typer.Context,
-    before: Annotated[int | None, typer.Option(help="Continue before this evaluation's id.")] = None,
+    cursor: CursorOption = "",
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluations, newest first, with their main figures."""
-    from rag.api.evaluation_schemas import EvaluationListResponse
+    from rag.api.evaluation_schemas import EVALUATIONS, EvaluationListResponse
+    from rag.api.paging import read_cursor
     from rag.store.evaluations import list_evaluations
 
+    before = read_cursor(cursor, EVALUATIONS, first=0) or None
     with open_database(context) as database, database.read() as session:
         page = EvaluationListResponse.of(list_evaluations(session, before_id=before, limit=limit + 1), limit=limit)
     if as_json:
@@ -52,6 +55,7 @@ def list_runs(
             for run in page.evaluation_runs
         ],
     )
+    note_next(page.next)
 
 
 def compare(

@@ -6,6 +6,7 @@ import typer
 
 from rag.cli.ask import print_answer
 from rag.cli.output import console, note, plain, print_json, print_table
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database
 
 app = typer.Typer(help="Questions that were asked after one another.", no_args_is_help=True)
@@ -16,22 +17,22 @@ SHOWN_CHARS = 60
 @app.command("list")
 def list_some(
     context: typer.Context,
-    before: Annotated[int | None, typer.Option(help="Continue before this conversation id.")] = None,
+    cursor: CursorOption = "",
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Conversations, newest first."""
     from rag.api.conversation_schemas import ConversationListResponse, ConversationSummaryResponse
+    from rag.api.paging import cut_page, read_cursor
     from rag.store.conversations import list_conversations
 
     with open_database(context) as database, database.read() as session:
-        # One more than is shown tells whether there is a next page.
+        before = read_cursor(cursor, "conversations", first=0) or None
         found = list_conversations(session, before_id=before, limit=limit + 1)
-    shown, more = found[:limit], len(found) > limit
+    shown, following = cut_page(found, "conversations", limit=limit, key=lambda one: one.id)
     if as_json:
         page = ConversationListResponse(
-            conversations=[ConversationSummaryResponse.from_record(one) for one in shown],
-            next_before_id=shown[-1].id if more else None,
+            conversations=[ConversationSummaryResponse.from_record(one) for one in shown], next=following
         )
         print_json(page.model_dump(mode="json"))
         return
@@ -51,6 +52,7 @@ def list_some(
             for one in shown
         ],
     )
+    note_next(following)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.output import console, note, plain, print_json, print_table
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database
 from rag.cli.wording import short_source
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Named, immutable versions of a collection.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CollectionOption = Annotated[str, typer.Option(help="Which collection.")]
-AfterOption = Annotated[str, typer.Option(help="Continue after this source.")]
 LimitOption = Annotated[int, typer.Option(help="At most so many documents.", min=1)]
 SHOWN_HASH_CHARS = 12
 
@@ -77,17 +77,19 @@ def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The dataset's name.")],
     collection: CollectionOption = "default",
-    after: AfterOption = "",
+    cursor: CursorOption = "",
     limit: LimitOption = 100,
     as_json: JsonOption = False,
 ) -> None:
     """One dataset with its documents, by source."""
     from rag.api.dataset_schemas import DatasetContentResponse
+    from rag.api.paging import read_cursor
     from rag.store.collections import get_collection
     from rag.store.datasets import find_dataset, list_dataset_documents
 
     with open_database(context) as database, database.read() as session:
         dataset = find_dataset(session, get_collection(session, collection).id, name)
+        after = read_cursor(cursor, "dataset documents", first="")
         documents = list_dataset_documents(session, dataset.id, after_source=after, limit=limit + 1)
     content = DatasetContentResponse.from_records(dataset, documents, limit=limit)
     if as_json:
@@ -106,7 +108,7 @@ def show(
             for d in content.documents
         ],
     )
-    _say_next(content.next_after_source)
+    note_next(content.next)
 
 
 @app.command()
@@ -115,12 +117,13 @@ def diff(
     before: Annotated[str, typer.Argument(help="The name of a dataset.")],
     after: Annotated[str, typer.Argument(help="The name of another one.")],
     collection: CollectionOption = "default",
-    after_source: Annotated[str, typer.Option("--after", help="Continue after this source.")] = "",
+    cursor: CursorOption = "",
     limit: LimitOption = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Which documents came, went and changed from one dataset to another."""
     from rag.api.dataset_schemas import DatasetDiffResponse
+    from rag.api.paging import read_cursor
     from rag.store.collections import get_collection
     from rag.store.dataset_differences import count_differences, list_differences
     from rag.store.datasets import find_dataset
@@ -129,6 +132,7 @@ def diff(
         collection_id = get_collection(session, collection).id
         was, is_now = (find_dataset(session, collection_id, name) for name in (before, after))
         counts = count_differences(session, was.id, is_now.id)
+        after_source = read_cursor(cursor, "differences", first="")
         differences = list_differences(session, was.id, is_now.id, after_source=after_source, limit=limit + 1)
     found = DatasetDiffResponse.from_records(was, is_now, counts, differences, limit=limit)
     if as_json:
@@ -148,7 +152,7 @@ def diff(
                 for d in found.differences
             ],
         )
-    _say_next(found.next_after_source)
+    note_next(found.next)
 
 
 def _content(dataset: "Dataset") -> str:
@@ -165,8 +169,3 @@ def _version(text_sha256: str | None, origin: str | None) -> str:
 
 def _short(sha256: str) -> str:
     return sha256[:SHOWN_HASH_CHARS]
-
-
-def _say_next(after_source: str | None) -> None:
-    if after_source is not None:
-        note(f"more with --after {after_source!r}")

@@ -1,11 +1,15 @@
 """``rag db``."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.output import console, print_json
+from rag.cli.output import console, note, print_json
 from rag.cli.state import settings_of
+
+if TYPE_CHECKING:
+    from rag.backup import BackupManifest
 
 app = typer.Typer(help="The database.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -58,3 +62,48 @@ def reader_role(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json({"database": str(database), "readable": names})
     else:
         console().print(f"{database}: rag_reader may read {', '.join(names)}")
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to write it; a ZIP archive.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write database, index snapshots, waiting uploads and settings to one file. Nothing has to be stopped."""
+    from rag.backup import back_up
+
+    manifest = back_up(settings_of(context), file, force=force)
+    num_bytes = file.stat().st_size
+    if as_json:
+        print_json({"file": str(file), "num_bytes": num_bytes, **_told(manifest)})
+    else:
+        console().print(f"{file}: {num_bytes:,} bytes, revision {manifest.revision}, {len(manifest.files)} files")
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="What `rag db backup` wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the database and the index that are here.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a backup in place. Stop servers and ingestions over the same database before."""
+    from rag.backup import restore as put_back
+    from rag.store.migrate import head_revision
+
+    restored = put_back(settings_of(context), file, force=force)
+    for difference in restored.differences:
+        note(difference)
+    is_older = restored.manifest.revision != head_revision()
+    if as_json:
+        print_json({**_told(restored.manifest), "differences": restored.differences, "needs_upgrade": is_older})
+    else:
+        console().print(f"restored {file} of {restored.manifest.created_at}, revision {restored.manifest.revision}")
+    if is_older:
+        note("run `rag db upgrade`: the backup is of an older version")
+
+
+def _told(manifest: "BackupManifest") -> dict[str, object]:
+    return {"created_at": manifest.created_at, "revision": manifest.revision, "num_files": len(manifest.files)}

@@ -14,6 +14,7 @@ from rag.api.name_values import parse_filters
 from rag.cli.ingestion_report import finish
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import Counter, console, note, open_output, plain, print_json, print_table
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database, settings_of
 from rag.cli.wording import short_source, synthetic
 
@@ -35,11 +36,12 @@ def list_some(
     collection: Annotated[str, typer.Option(help="Which collection.")] = "default",
     filter_: FilterOption = None,
     access_label: CallerLabelOption = None,
-    after: Annotated[int, typer.Option(help="Continue after this document id.")] = 0,
+    cursor: CursorOption = "",
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Documents by id."""
+    from rag.api.paging import cut_page, read_cursor
     from rag.api.schemas import DocumentListResponse, DocumentResponse
     from rag.store.collections import get_collection
     from rag.store.documents import list_documents
@@ -47,14 +49,15 @@ def list_some(
     filters = parse_filters(filter_ or [], field="--filter")
     with open_database(context) as database, database.read() as session:
         found = get_collection(session, collection)
+        after = read_cursor(cursor, "documents", first=0)
         documents = list_documents(
             session, found.id, filters=filters, caller=caller_with(access_label), after_id=after, limit=limit + 1
         )
-    documents, more = documents[:limit], len(documents) > limit
+    documents, following = cut_page(documents, "documents", limit=limit, key=lambda document: document.id)
     if as_json:
         page = DocumentListResponse(
             documents=[DocumentResponse.from_record(document, collection=collection) for document in documents],
-            next_after_id=documents[-1].id if more else None,
+            next=following,
         )
         print_json(page.model_dump(mode="json"))
     elif not documents:
@@ -67,6 +70,7 @@ def list_some(
                 for d in documents
             ],
         )
+        note_next(following)
 
 
 @app.command()

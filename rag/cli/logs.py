@@ -84,9 +84,8 @@ def rotate_key(
     if as_json:
         print_json({"key": key, "num_rows": num_rows})
     else:
-        console().print(
-            f"{num_rows} rows decrypted" if key is None else f"{num_rows} rows encrypted with the key {key}"
-        )
+        how = "decrypted" if key is None else f"encrypted with the key {key}"
+        console().print(f"{num_rows} rows {how}")
 
 
 @app.command("new-key")

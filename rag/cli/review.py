@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rag.cli.output import note, print_json, print_table
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -15,15 +16,16 @@ SHOWN_CHARS = 60
 def queue(
     context: typer.Context,
     collection: CollectionOption = None,
-    cursor: Annotated[str | None, typer.Option(help="Continue a page, as it says.")] = None,
+    cursor: CursorOption = "",
     limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """What to review first, and why; `rag answers rate ID up|down --review` takes an answer out of it."""
-    from rag.api.review_schemas import ReviewQueueResponse
+    from rag.api.paging import read_cursor
+    from rag.api.review_schemas import QUEUE, ReviewQueueResponse
     from rag.store.review_queue import QueueCursor, list_queue
 
-    after = None if cursor is None else QueueCursor.parse(cursor)
+    after = QueueCursor.parse(read_cursor(cursor, QUEUE, first="")) if cursor else None
     with open_database(context) as database, database.read() as session:
         queued = list_queue(session, collection=collection, after=after, limit=limit + 1)
     page = ReviewQueueResponse.from_records(queued, limit=limit)
@@ -47,8 +49,7 @@ def queue(
             for answer in page.answers
         ],
     )
-    if page.next_cursor is not None:
-        note(f"more with --cursor {page.next_cursor}")
+    note_next(page.next)
 
 
 def agreement(context: typer.Context, collection: CollectionOption = None, as_json: JsonOption = False) -> None:

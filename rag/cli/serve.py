@@ -18,6 +18,7 @@ def serve(
 
     from rag.api.app import create_app
     from rag.api.hosts import is_loopback
+    from rag.api.request_logs import configure_logs
     from rag.errors import InvalidInput, Unavailable
     from rag.store.api_keys import count_usable_keys
 
@@ -33,9 +34,10 @@ def serve(
                     "Make one with `rag keys create --user YOU --role administrator`, or listen on 127.0.0.1."
                 )
     app = create_app(settings)
+    configure_logs(settings.log_format)
     note(f"serving on http://{address}:{number} (the API is described at /docs)")
     try:
-        uvicorn.run(app, host=address, port=number, log_level="warning")
+        uvicorn.run(app, host=address, port=number, log_config=None, log_level="warning", access_log=False)
     except SystemExit as ended:  # it exits by itself, with a status that means something else here
         raise Unavailable(
             f"Cannot serve on {address}:{number}, for the reason above; choose another --host or --port."

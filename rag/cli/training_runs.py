@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.output import note, print_json, print_table, write_file
+from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def runs(
     plot: Annotated[Path | None, typer.Option(help="Write the run's loss curves to this SVG file.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="What to plot instead of the losses; repeatable.")] = None,
     kind: Annotated[str | None, typer.Option(help="List only runs of this kind.")] = None,
-    before: Annotated[int | None, typer.Option(help="Continue the list before this run id.")] = None,
+    cursor: CursorOption = "",
     limit: Annotated[int, typer.Option(help="List at most so many.", min=1)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -29,15 +30,18 @@ def runs(
 
     A run that was killed stays "running" with the step and the moment of its last report.
     """
+    from rag.api.paging import cut_page, read_cursor
     from rag.errors import InvalidInput
     from rag.store.training_runs import get_training_run, list_training_runs, training_curves
 
     if run_id is None:
         if plot is not None:
             raise InvalidInput("--plot needs the id of a run: rag train runs ID --plot FILE.svg.")
+        before = read_cursor(cursor, "training runs", first=0) or None
         with open_database(context) as database, database.read() as session:
             records = list_training_runs(session, kind=kind, before_id=before, limit=limit + 1)
-        _print_list(records[:limit], more=len(records) > limit, as_json=as_json)
+        records, following = cut_page(records, "training runs", limit=limit, key=lambda record: record.id)
+        _print_list(records, following, as_json=as_json)
         return
     with open_database(context) as database, database.read() as session:
         record, curves = get_training_run(session, run_id), training_curves(session, run_id)
@@ -49,9 +53,9 @@ def runs(
         _print_run(record, curves)
 
 
-def _print_list(records: "list[TrainingRunRecord]", *, more: bool, as_json: bool) -> None:
+def _print_list(records: "list[TrainingRunRecord]", following: str | None, *, as_json: bool) -> None:
     if as_json:
-        print_json({"runs": [_as_json(r) for r in records], "next_before_id": records[-1].id if more else None})
+        print_json({"runs": [_as_json(record) for record in records], "next": following})
         return
     if not records:
         note("No training run to show.")
@@ -71,6 +75,7 @@ def _print_list(records: "list[TrainingRunRecord]", *, more: bool, as_json: bool
             for record in records
         ],
     )
+    note_next(following)
 
 
 def _print_run(record: "TrainingRunRecord", curves: "Curves") -> None:

@@ -26,7 +26,7 @@ from rag.index.snapshots import SnapshotFolder
 from rag.index.vectors import GRAPH_FROM, VectorIndexKind, VectorStats
 from rag.records import Fusion, SearchMode
 from rag.store.database import Database
-from rag.store.index_changes import changes_after, last_change_id
+from rag.store.index_changes import changes_after, count_changes_after, last_change_id
 from rag.store.passages import embeddings_of, iter_embeddings
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,11 @@ class CollectionIndex:
     def change_id(self) -> int:
         """The last index change that is in."""
         return self._contents.change_id
+
+    def changes_behind(self) -> int:
+        """How many committed changes are not in yet; the next search replays them."""
+        with self._database.read() as session:
+            return count_changes_after(session, self._collection_id, self.change_id)
 
     def __len__(self) -> int:
         with self._touching.read():

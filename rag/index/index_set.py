@@ -61,6 +61,11 @@ class IndexSet:
         # The moment of creation tells this collection from one of the same id in another database.
         return self._folder / f"{collection.id}-{collection.created_at:%Y%m%d%H%M%S%f}-{model}"
 
+    def opened(self) -> list[CollectionIndex]:
+        """The indexes that searches go to now: of each collection that was asked for, that of its latest model."""
+        with self._lock:
+            return list({collection_id: index for (collection_id, _), index in self._open.items()}.values())
+
     def close(self) -> None:
         """Release all indexes. They can be opened again."""
         with self._lock:

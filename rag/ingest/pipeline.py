@@ -19,7 +19,7 @@ from rag.ingest.run import IngestionRun, upload_source
 from rag.ingest.sql_rows import ColumnNames, row_documents
 from rag.records import OWNER, Caller, Document
 from rag.store.collections import Collection, get_collection, get_collection_by_id, get_or_create_collection
-from rag.store.database import Database
+from rag.store.database import Database, Session
 from rag.store.datasets import lock_of_datasets, remove_drafts
 from rag.store.documents import documents_of_file, get_document, get_stored
 from rag.store.runs import finish_run, last_run_over_files, mark_interrupted, start_run
@@ -116,7 +116,7 @@ class Ingester:
                 do not hold.
             NotAllowed: ``caller`` is kept to other collections.
         """
-        self._check_upload(upload_source(name), collection, labels, caller)
+        self.check_upload(name, collection=collection, labels=labels, caller=caller)
         with self._run(collection, [upload_source(name)], labels, silent) as run:
             run.read_upload(data, name=name)
         report = run.report(seconds=0.0)
@@ -125,6 +125,30 @@ class Ingester:
         with self._database.read() as session:
             documents = documents_of_file(session, run.collection.id, upload_source(name))
         return Upload(documents=tuple(documents), partly_read=report.partly_read)
+
+    def begin_upload(
+        self, *, name: str, collection: str, labels: Labels, caller: Caller, put: Callable[[Session, int], None]
+    ) -> int:
+        """Begin the run of an upload that :meth:`go_on_upload` works on later, and return its id.
+
+        ``put`` notes in the same transaction what is needed for that, under the run's id.
+
+        Raises:
+            InvalidInput: as in :meth:`upload`.
+        """
+        self.check_upload(name, collection=collection, labels=labels, caller=caller)
+        opened = self._open(collection)
+        with self._database.write() as session:
+            run_id = start_run(session, opened.id, paths=[upload_source(name)])
+            put(session, run_id)
+        return run_id
+
+    def go_on_upload(self, run_id: int, data: bytes, *, name: str, collection: str, labels: Labels) -> IngestionReport:
+        """Ingest one file given as bytes in a run that has begun. What cannot be read of it is in the report."""
+        started = time.perf_counter()
+        with self._run(collection, [], labels, silent, run_id=run_id) as run:
+            run.read_upload(data, name=name)
+        return run.report(seconds=time.perf_counter() - started)
 
     def ingest_documents(
         self,
@@ -230,7 +254,8 @@ class Ingester:
             with self._run(collection.name, [f"document {document_id}"], Labels(tags={}), silent) as run:
                 return run.erase(document_id, reason=reason, caller=caller)
 
-    def _check_upload(self, file: str, collection: str, labels: Labels, caller: Caller) -> None:
+    def check_upload(self, name: str, *, collection: str, labels: Labels, caller: Caller) -> None:
+        """Refuse an upload that :meth:`upload` would refuse before it reads the file; raises as it does."""
         if caller.collections is not None and collection not in caller.collections:
             open_to_caller = ", ".join(sorted(caller.collections))
             raise NotAllowed(f"Your key does not open the collection {collection!r}; it opens: {open_to_caller}.")
@@ -245,7 +270,7 @@ class Ingester:
                 found = get_collection(session, collection)
             except NotFound:
                 return
-            for stored in documents_of_file(session, found.id, file):
+            for stored in documents_of_file(session, found.id, upload_source(name)):
                 if stored.access_labels and not held & set(stored.access_labels):
                     raise InvalidInput("A file of this name is there that you may not change; choose another name.")
 
@@ -258,10 +283,13 @@ class Ingester:
         on_progress: OnProgress,
         *,
         options: FileOptions | None = None,
+        run_id: int | None = None,
     ) -> Iterator[IngestionRun]:
         opened = self._open(collection)
-        with self._database.write() as session:
-            run_id = start_run(session, opened.id, paths=paths, options=options.as_json() if options else None)
+        is_taken_up_again = run_id is not None
+        if run_id is None:
+            with self._database.write() as session:
+                run_id = start_run(session, opened.id, paths=paths, options=options.as_json() if options else None)
         run = IngestionRun(
             self._database,
             self._preparer.with_model(opened.embedding_model),
@@ -272,17 +300,21 @@ class Ingester:
             on_progress=on_progress,
             fields=options.field_names if options else NO_FIELDS,
         )
-        status: Literal["finished", "failed", "interrupted"] = "failed"
+        status: Literal["finished", "failed", "interrupted"] | None = "failed"
         try:
             yield run
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"
             raise
+        except StoreUnavailable:
+            status = None if is_taken_up_again else "failed"
+            raise
         finally:
             # Where the database is what failed, the run stays "running" until the next one finds it interrupted.
             with nullcontext() if status == "finished" else suppress(StoreUnavailable):
-                self._finish(run_id, run, status)
+                if status is not None:
+                    self._finish(run_id, run, status)
 
     def _open(self, collection: str) -> Collection:
         with self._database.write() as session:

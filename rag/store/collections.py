@@ -95,11 +95,18 @@ def get_or_create_collection(session: Session, name: str, *, embedding_model: st
     return made
 
 
-def list_collections(session: Session, *, caller: Caller = OWNER) -> list[CollectionSize]:
+def list_collections(
+    session: Session, *, caller: Caller = OWNER, after_name: str = "", limit: int | None = None
+) -> list[CollectionSize]:
     """The collections that ``caller`` may know of by name, with the documents and passages that they may see.
 
-    Deleted documents are left out.
+    Deleted documents are left out. ``after_name`` continues after a page; None as ``limit``: all of them.
     """
+    wanted = collections_open_to(caller)
+    if limit is not None or after_name:
+        # Sorted here, because databases disagree on the order of letters.
+        known = session.scalars(select(tables.Collection.name).where(*wanted))
+        wanted = [tables.Collection.name.in_(sorted(name for name in known if name > after_name)[:limit])]
     collection_documents = and_(
         tables.Document.collection_id == tables.Collection.id,
         tables.Document.deleted_at.is_(None),
@@ -118,7 +125,7 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         num_documents.correlate(tables.Collection).scalar_subquery(),
         num_synthetic.correlate(tables.Collection).scalar_subquery(),
         num_passages.correlate(tables.Collection).scalar_subquery(),
-    ).where(*collections_open_to(caller))
+    ).where(*wanted)
     sizes = [
         CollectionSize(
             collection=_collection(row),
@@ -129,7 +136,6 @@ def list_collections(session: Session, *, caller: Caller = OWNER) -> list[Collec
         )
         for row, documents, synthetic, passages in session.execute(statement)
     ]
-    # Sorted here, because databases disagree on the order of letters.
     return sorted(sizes, key=lambda size: size.collection.name)
 
 

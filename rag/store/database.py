@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, literal_column, make_url, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from rag.errors import Busy, InvalidInput, StoreUnavailable
-from rag.store.database_errors import translate
+from rag.store.database_errors import READ_ONLY, translate
 from rag.store.encryption import PLAIN, LogCipher, cipher_of, use_cipher
 
 DRIVERS = {
@@ -35,6 +36,7 @@ DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _WRITER = "rag_writer"
+_FILE = "rag_file"
 _LOCK_POLL_S = 0.2
 POOL_SIZE = 24
 """Connections that a process opens at most: as many threads search or answer at once."""
@@ -87,16 +89,19 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, soon: bool = False) -> Iterator[Session]:
         """A session whose changes are committed together at the end, or not at all when an error leaves the block.
 
-        On SQLite the block begins once every other writer has ended.
+        On SQLite the block begins once every other writer has ended. ``soon`` also bounds what PostgreSQL takes for
+        each statement by ``busy_timeout``: for a few rows that somebody waits for.
 
         Raises:
             StoreUnavailable: as in :meth:`read`, or the database is locked or read-only, or the disk is full.
         """
         with self._session(self._writer) as session, session.begin():
-            session.connection()  # begin now, not with the first statement
+            connection = session.connection()  # begin now, not with the first statement
+            if soon and self.dialect == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {round(self._busy_timeout * 1000)}")
             yield session
 
     @contextmanager
@@ -140,6 +145,16 @@ class Database:
         """
         with self.read() as session:
             session.execute(text("SELECT 1"))
+
+    def require_writable(self) -> None:
+        """Make sure that a transaction could write now.
+
+        Raises:
+            StoreUnavailable: another process keeps the database locked, or it is read-only or does not answer.
+        """
+        with self.write(soon=True) as session:
+            if self.dialect == "postgresql" and session.scalar(text("SHOW transaction_read_only")) == "on":
+                raise StoreUnavailable(READ_ONLY.format(name=self))
 
     def dispose(self) -> None:
         """Close the pool's connections. The database can be used again afterwards."""
@@ -192,10 +207,14 @@ class Database:
                 max_overflow=0,
                 pool_timeout=self._busy_timeout,
                 pool_pre_ping=not sqlite,
+                hide_parameters=True,  # what people ask must not come into a log with an error's message
                 connect_args=(
                     {"timeout": self._busy_timeout}
                     if sqlite
-                    else {"connect_timeout": max(2, round(self._busy_timeout))}  # libpq knows no shorter wait
+                    else {
+                        "connect_timeout": max(2, round(self._busy_timeout)),  # libpq knows no shorter wait
+                        "tcp_user_timeout": max(2_000, round(self._busy_timeout * 1000)),
+                    }
                 ),
                 # NaN is not JSON, and PostgreSQL refuses it.
                 json_serializer=partial(json.dumps, ensure_ascii=False, allow_nan=False),
@@ -208,6 +227,8 @@ class Database:
         if sqlite:
             event.listen(engine, "do_connect", self._require_file)
             event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "connect", self._note_file)
+            event.listen(engine, "checkout", self._require_same_file)
             event.listen(engine, "begin", _begin_sqlite)
         else:
             event.listen(engine, "begin", self._begin_postgresql)
@@ -225,6 +246,26 @@ class Database:
         if self.path is not None and not os.path.exists(self.path):
             raise StoreUnavailable(f"There is no database {self.path} yet; run `rag db upgrade`.")
 
+    def _note_file(self, _: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = self._file_id()
+
+    def _require_same_file(self, _: Any, record: ConnectionPoolEntry, *__: Any) -> None:
+        # A connection goes on with a file that was removed or replaced, and what it writes there is lost.
+        file_id = self._file_id()
+        if file_id is None:
+            record.invalidate()
+        self._require_file()
+        if file_id != record.info.get(_FILE):
+            raise DisconnectionError("the file is another one")
+
+    def _file_id(self) -> tuple[int, int] | None:
+        assert self.path is not None
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def _begin_postgresql(self, connection: Connection) -> None:
         if connection.get_execution_options().get(_WRITER):
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(self._busy_timeout * 1000)}")
@@ -233,10 +274,14 @@ class Database:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
-def insert_if_absent(session: Session, table: Any, row: Mapping[str, Any]) -> None:
-    """Insert a row unless one of its key is there, which another process may have put there meanwhile."""
+def insert_if_absent(session: Session, table: Any, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its key is there, which another process may have put there meanwhile.
+
+    Returns whether it was inserted.
+    """
     insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    session.execute(insert(table).on_conflict_do_nothing(), dict(row))
+    statement: Any = insert(table).on_conflict_do_nothing().returning(literal_column("1"))
+    return session.connection().execute(statement, dict(row)).first() is not None
 
 
 def _parse(url: str) -> URL:

@@ -16,6 +16,7 @@ DISK_ERROR = "The disk that holds the database {name} gives errors ({reason}); c
 DAMAGED = "The database {name} is damaged or not a database ({reason}); restore a backup, or name another one."
 CANNOT_CONNECT = "The database {name} does not answer ({reason}); check that it runs and that database_url is right."
 REFUSED = "The database {name} refuses this user ({reason}); check database_url and the user's rights."
+SLOW = "The database {name} takes too long; try again, or raise the limit (setting: store_timeout_s)."
 DEADLOCK = "Two writers of the database {name} stood in each other's way; try again."
 
 # Result codes: https://www.sqlite.org/rescode.html. An extended code begins with the name of its primary code.
@@ -39,6 +40,7 @@ POSTGRESQL_MESSAGES = {
     "25006": READ_ONLY,
     "53100": DISK_FULL,
     "55P03": LOCKED,
+    "57014": SLOW,
     "40P01": DEADLOCK,
     "40001": DEADLOCK,
     "42501": REFUSED,

@@ -137,10 +137,22 @@ def find_dataset(session: Session, collection_id: int, name: str) -> Dataset:
     return found[0]
 
 
-def list_datasets(session: Session, *, collection_id: int | None = None, caller: Caller = OWNER) -> list[Dataset]:
-    """All datasets, oldest first; of one collection if given, else of those that ``caller`` may know of."""
-    wanted = [] if collection_id is None else [DatasetRow.collection_id == collection_id]
-    return _datasets(session, *wanted, *collections_open_to(caller))
+def list_datasets(
+    session: Session,
+    *,
+    collection_id: int | None = None,
+    after_id: int = 0,
+    limit: int | None = None,
+    caller: Caller = OWNER,
+) -> list[Dataset]:
+    """Datasets that ``caller`` may know of, oldest first; of one collection if given.
+
+    ``after_id`` continues after a page; None as ``limit``: all of them.
+    """
+    wanted = [DatasetRow.id > after_id, *collections_open_to(caller)]
+    if collection_id is not None:
+        wanted.append(DatasetRow.collection_id == collection_id)
+    return _datasets(session, *wanted, limit=limit)
 
 
 def list_dataset_documents(
@@ -308,7 +320,7 @@ def _write_documents(
     }
 
 
-def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
+def _datasets(session: Session, *wanted: ColumnElement[bool], limit: int | None = None) -> list[Dataset]:
     num_erased = select(func.count()).select_from(DatasetErasure).where(DatasetErasure.dataset_id == DatasetRow.id)
     statement = (
         select(
@@ -327,5 +339,6 @@ def _datasets(session: Session, *wanted: ColumnElement[bool]) -> list[Dataset]:
         .join(Collection, Collection.id == DatasetRow.collection_id)
         .where(DatasetRow.id.not_in(_DRAFTS), *wanted)
         .order_by(DatasetRow.id)
+        .limit(limit)
     )
     return [Dataset(**row._mapping) for row in session.execute(statement)]

@@ -81,3 +81,9 @@ def changes_after(session: Session, collection_id: int, change_id: int, limit: i
         Change(id=change.id, passage_id=change.passage_id, operation="add" if change.operation == "add" else "remove")
         for change in session.execute(statement)
     ]
+
+
+def count_changes_after(session: Session, collection_id: int, change_id: int) -> int:
+    """How many changes of a collection come after one."""
+    wanted = (IndexChange.collection_id == collection_id, IndexChange.id > change_id)
+    return session.scalar(select(func.count()).select_from(IndexChange).where(*wanted)) or 0

@@ -106,6 +106,11 @@ def require_current(database: Database) -> None:
     )
 
 
+def is_known_revision(revision: str) -> bool:
+    """Whether this program can work with a database of that revision, upgraded where it must be."""
+    return revision in _known_revisions()
+
+
 def _require_revision(revision: str) -> None:
     if revision not in {"head", "base"} | _known_revisions():
         raise InvalidInput(f"There is no revision {revision!r}; the newest is {head_revision()}.")

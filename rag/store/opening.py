@@ -22,7 +22,7 @@ def open_database(settings: Settings, *, writes_plain: bool = False) -> Database
     if settings.log_keys_file is not None and not keys:
         raise InvalidInput(f"log_keys_file: {settings.log_keys_file} holds no key; `rag logs new-key` prints one.")
     cipher = LogCipher(keys, writes_plain=writes_plain)
-    return Database(settings.resolved_database_url, cipher=cipher)
+    return Database(settings.resolved_database_url, busy_timeout=settings.store_timeout_s, cipher=cipher)
 
 
 def require_keys(database: Database) -> None:

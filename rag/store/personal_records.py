@@ -69,16 +69,10 @@ def records_of_person(session: Session, user_id: str) -> Iterator[Mapping[str, A
         yield {"record": "user", "id": user.id, "created_at": user.created_at}
     for key in list_api_keys(session, user_id=user_id):
         yield {"record": "api_key", **asdict(key)}
-    sign_in = key_tables.SignIn
-    for row in session.scalars(
-        select(sign_in).where(sign_in.api_key_id.in_(_key_ids(user_id))).order_by(sign_in.created_at)
-    ):
-        yield {
-            "record": "sign_in",
-            "api_key_id": row.api_key_id,
-            "created_at": row.created_at,
-            "expires_at": row.expires_at,
-        }
+    entered = key_tables.SignIn
+    sign_ins = select(entered.api_key_id, entered.created_at, entered.expires_at)
+    for made in session.execute(sign_ins.where(entered.api_key_id.in_(_key_ids(user_id))).order_by(entered.created_at)):
+        yield {"record": "sign_in", **made._mapping}
     conversations = select(Conversation).where(Conversation.user_id == user_id).order_by(Conversation.id)
     for conversation in session.scalars(conversations):
         yield {"record": "conversation", "id": conversation.id, "created_at": conversation.created_at}

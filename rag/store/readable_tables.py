@@ -39,9 +39,10 @@ READABLE_TABLES = frozenset(
         "shared_vectors",
         "training_points",
         "training_runs",
+        "uploads",
         "users",
     )
 )
-KEPT_BACK = frozenset(("api_keys", "audit_events", "sign_ins"))
+KEPT_BACK = frozenset(("api_keys", "audit_events", "idempotency_keys", "sign_ins"))
 """Tables that are known and not to be read."""
 READABLE = READABLE_TABLES | {view.name for view in VIEWS}

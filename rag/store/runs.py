@@ -39,6 +39,7 @@ class RunCounts:
 class Failure:
     """A document that was refused, and why."""
 
+    id: int
     source: str
     reason: str
     created_at: datetime
@@ -116,6 +117,15 @@ def finish_run(
     ).all()
     if not updated:
         raise NotFound(f"There is no ingestion run {run_id}.")
+
+
+def fail_run(session: Session, run_id: int) -> None:
+    """Close a run that cannot go on, unless it has ended; what it has counted stays."""
+    session.execute(
+        update(tables.IngestionRun)
+        .where(tables.IngestionRun.id == run_id, tables.IngestionRun.status == "running")
+        .values(status="failed", finished_at=datetime.now(UTC))
+    )
 
 
 def mark_interrupted(session: Session, collection_id: int) -> int:
@@ -197,7 +207,7 @@ def get_run(session: Session, run_id: int) -> RunRecord:
     row = session.get(tables.IngestionRun, run_id)
     if row is None:
         raise NotFound(f"There is no ingestion run {run_id}.")
-    return _record(row)
+    return run_record(row)
 
 
 def last_run_over_files(session: Session, collection_id: int) -> RunRecord:
@@ -214,7 +224,7 @@ def last_run_over_files(session: Session, collection_id: int) -> RunRecord:
     ).one_or_none()
     if row is None:
         raise NotFound("No run has read files for this collection yet; `rag ingest PATH` begins one.")
-    return _record(row)
+    return run_record(row)
 
 
 def list_runs(
@@ -226,22 +236,25 @@ def list_runs(
         statement = statement.where(tables.IngestionRun.collection_id == collection_id)
     if before_id is not None:
         statement = statement.where(tables.IngestionRun.id < before_id)
-    return [_record(row) for row in session.scalars(statement)]
+    return [run_record(row) for row in session.scalars(statement)]
 
 
-def list_failures(session: Session, run_id: int) -> list[Failure]:
-    """What a run refused, in the order in which it happened."""
+def list_failures(session: Session, run_id: int, *, after_id: int = 0, limit: int | None = None) -> list[Failure]:
+    """What a run refused, in the order in which it happened. ``after_id`` continues after a page; no ``limit``: all."""
     statement = (
         select(tables.IngestionFailure)
-        .where(tables.IngestionFailure.run_id == run_id)
+        .where(tables.IngestionFailure.run_id == run_id, tables.IngestionFailure.id > after_id)
         .order_by(tables.IngestionFailure.id)
+        .limit(limit)
     )
     return [
-        Failure(source=row.source, reason=row.reason, created_at=row.created_at) for row in session.scalars(statement)
+        Failure(id=row.id, source=row.source, reason=row.reason, created_at=row.created_at)
+        for row in session.scalars(statement)
     ]
 
 
-def _record(row: tables.IngestionRun) -> RunRecord:
+def run_record(row: tables.IngestionRun) -> RunRecord:
+    """A row as a record."""
     return RunRecord(
         id=row.id,
         collection_id=row.collection_id,

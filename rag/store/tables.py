@@ -27,6 +27,8 @@ from rag.store.run_tables import TrainingPoint as TrainingPoint
 from rag.store.run_tables import TrainingRun as TrainingRun
 from rag.store.table_conventions import NEVER_REUSE_IDS, WITHOUT_ROWID, Id
 from rag.store.table_conventions import Base as Base  # those who compare the tables with a database find it here
+from rag.store.upload_tables import IdempotencyKey as IdempotencyKey
+from rag.store.upload_tables import Upload as Upload
 
 RANGE = "start_char >= 0 AND end_char > start_char"
 PLACE = 'page >= 1 AND "row" >= 1'

@@ -1,7 +1,6 @@
 """A server over a real database with the real models."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-import rag.assemble
-import rag.index.embedders
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.records import OWNER, Role
 from rag.store.api_keys import NewApiKey, create_api_key
-from rag.store.database import Database
 
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."
@@ -25,13 +21,13 @@ HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for a lock."""
-    monkeypatch.setattr(rag.assemble, "Database", partial(Database, busy_timeout=0.2))
+    monkeypatch.setenv("RAG_STORE_TIMEOUT_S", "0.2")
 
 
 @pytest.fixture
 def settings(sqlite_url: str, tmp_path: Path) -> Settings:
     """A fresh database with all tables."""
-    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000)
+    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000, store_timeout_s=0.2)
 
 
 @pytest.fixture
@@ -101,7 +97,7 @@ def check_problem() -> Callable[..., str]:
         assert problem["request_id"] == response.headers["x-request-id"]
         for trace in ("Traceback", 'File "', "site-packages"):
             assert trace not in response.text
-        assert ("retry-after" in response.headers) == (status in (429, 503))
+        assert ("retry-after" in response.headers) == (status in (409, 429, 503))
         detail: str = problem["detail"]
         return detail
 

@@ -78,7 +78,7 @@ def test_what_is_not_there_or_does_not_go_together_is_refused(filled: TestClient
         ({"conversation_id": 1, "conversation": True}, 422, "invalid-input", "leave it out with conversation_id"),
     ):
         assert words in check_problem(filled.post("/v1/answers", json={**asked, **more}), status, kind)
-    assert filled.get("/v1/conversations").json() == {"conversations": [], "next_before_id": None}
+    assert filled.get("/v1/conversations").json() == {"conversations": [], "next": None}
 
 
 def test_deleted_conversation_is_gone_and_its_answers_stay(filled: TestClient, check_problem: Check) -> None:
@@ -94,8 +94,8 @@ def test_pages(filled: TestClient) -> None:
     ids = [_ask(filled, "Who founded the company?", conversation=True)["conversation_id"] for _ in range(3)]
     page = filled.get("/v1/conversations", params={"limit": 2}).json()
     assert [one["id"] for one in page["conversations"]] == [ids[2], ids[1]]
-    rest = filled.get("/v1/conversations", params={"limit": 2, "before_id": page["next_before_id"]}).json()
-    assert ([one["id"] for one in rest["conversations"]], rest["next_before_id"]) == ([ids[0]], None)
+    rest = filled.get("/v1/conversations", params={"limit": 2, "cursor": page["next"]}).json()
+    assert ([one["id"] for one in rest["conversations"]], rest["next"]) == ([ids[0]], None)
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ def test_dataset_is_created_listed_and_shown(filled: TestClient) -> None:
     assert filled.get("/v1/datasets").json()["datasets"] == [made]
     assert filled.get("/v1/datasets", params={"collection": "default"}).json()["datasets"] == [made]
     first = filled.get(f"/v1/datasets/{made['id']}", params={"limit": 1}).json()
-    rest = filled.get(f"/v1/datasets/{made['id']}", params={"after_source": first["next_after_source"]}).json()
+    rest = filled.get(f"/v1/datasets/{made['id']}", params={"cursor": first["next"]}).json()
     assert first["dataset"] == rest["dataset"] == made
     assert [(d["source"], d["document_version"], d["origin"]) for d in first["documents"] + rest["documents"]] == [
         ("upload:history.txt", 1, "synthetic"),
         ("upload:support.md", 1, "real"),
     ]
-    assert rest["next_after_source"] is None
+    assert rest["next"] is None
 
 
 def test_answer_names_its_dataset_until_the_collection_changes(filled: TestClient, upload: Upload) -> None:
@@ -56,8 +56,8 @@ def test_difference_names_what_came_went_and_changed(filled: TestClient, upload:
     page = filled.get(f"/v1/datasets/{before}/diff/{after}", params={"limit": 2}).json()
     assert page["differences"] == found["differences"][:2]
     assert page["num_changed"] == 1
-    rest = filled.get(f"/v1/datasets/{before}/diff/{after}", params={"after_source": page["next_after_source"]}).json()
-    assert (rest["differences"], rest["next_after_source"]) == (found["differences"][2:], None)
+    rest = filled.get(f"/v1/datasets/{before}/diff/{after}", params={"cursor": page["next"]}).json()
+    assert (rest["differences"], rest["next"]) == (found["differences"][2:], None)
     assert filled.get(f"/v1/datasets/{before}/diff/{before}").json()["differences"] == []
 
 

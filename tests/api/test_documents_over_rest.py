@@ -78,7 +78,7 @@ def test_filter_without_a_value_is_refused(filled: TestClient, check_problem: Ch
 
 def test_last_page_has_no_next_one(filled: TestClient) -> None:
     page = filled.get("/v1/documents", params={"limit": 2}).json()
-    assert (len(page["documents"]), page["next_after_id"]) == (2, None)
+    assert (len(page["documents"]), page["next"]) == (2, None)
 
 
 def test_deleted_document_is_listed_only_on_demand_and_still_shows_its_text(filled: TestClient) -> None:

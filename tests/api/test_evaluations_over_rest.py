@@ -40,9 +40,9 @@ def test_evaluations_are_listed_and_shown(server: TestClient, service: Rag) -> N
     page = server.get("/v1/evaluation-runs", params={"limit": 1}).json()
     assert [run["id"] for run in page["evaluation_runs"]] == [second]
     assert page["evaluation_runs"][0]["metrics"] is None
-    rest = server.get("/v1/evaluation-runs", params={"before_id": page["next_before_id"]}).json()
+    rest = server.get("/v1/evaluation-runs", params={"cursor": page["next"]}).json()
     assert [run["id"] for run in rest["evaluation_runs"]] == [first]
-    assert rest["next_before_id"] is None
+    assert rest["next"] is None
     shown = server.get(f"/v1/evaluation-runs/{first}").json()
     assert (shown["file"], shown["metrics"], shown["settings"]) == ("dev.json", {"f1": 1.0}, {"top_k": 8})
 

@@ -324,7 +324,7 @@ def test_administrator_makes_lists_and_revokes_keys(closed: Closed, service: Rag
     assert created["details"]["for_user"] == "amara"
     first = administrator.get("/v1/audit-events", params={"limit": 1}).json()
     assert first["events"] == [revoked]
-    rest = administrator.get("/v1/audit-events", params={"before_id": first["next_before_id"]}).json()
+    rest = administrator.get("/v1/audit-events", params={"cursor": first["next"]}).json()
     assert rest["events"][0] == created
     assert all(words not in str(event) for event in _events(service))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from jsonschema_rs import Draft202012Validator
 
 from rag.api.dataset_schemas import DatasetDifferenceResponse, DatasetRequest, DatasetResponse
 from rag.api.key_schemas import ApiKeyRequest
@@ -84,7 +85,44 @@ def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> No
     schemas = document["components"]["schemas"]
     promised = {"id", "question", "collection", "answer", "abstained", "confidence", "citations", "passages", "scores"}
     promised |= {"timings_ms", "model", "created_at", "confidence_kind", "spans", "unsupported", "notes"}
-    promised |= {"standalone_question", "conversation_id", "previous_answer_id", "based_on_answer_id"}
+    promised |= {"standalone_question", "conversation_id", "previous_answer_id", "based_on_answer_id", "masked"}
     assert promised == set(schemas["AnswerResponse"]["properties"])
     assert {"id", "text", "origin", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
     assert "origin" in schemas["CitationResponse"]["required"]
+
+
+def _operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    paths = document["paths"].items()
+    return [(f"{method.upper()} {path}", told) for path, methods in paths for method, told in methods.items()]
+
+
+def test_every_route_shows_an_example_of_what_it_takes_and_returns(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    def has_example(content: dict[str, Any]) -> bool:
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        return bool(content.keys() & {"example", "examples"} or schemas.get(name, {}).get("examples"))
+
+    for name, operation in _operations(document):
+        contents = operation.get("requestBody", {}).get("content", {})
+        assert all(map(has_example, contents.values())), f"{name} needs an example of its body"
+        for status, response in operation["responses"].items():
+            assert all(map(has_example, response.get("content", {}).values())), f"{name} needs an example of {status}"
+
+
+def test_examples_of_responses_are_what_their_schemas_say(document: dict[str, Any]) -> None:
+    num_checked = 0
+    for name, operation in _operations(document):
+        for status, response in operation["responses"].items():
+            for content in response.get("content", {}).values():
+                if "example" in content and "schema" in content:
+                    schema = {**content["schema"], "components": document["components"]}
+                    faults = list(Draft202012Validator(schema).iter_errors(content["example"]))
+                    assert not faults, f"{name} {status}: {faults[0].message}"
+                    num_checked += 1
+    assert num_checked > 50
+
+
+def test_wrong_method_is_told_all_that_the_path_takes(server: TestClient) -> None:
+    response = server.put("/v1/documents/1")
+    assert (response.status_code, response.headers["allow"]) == (405, "DELETE, GET")

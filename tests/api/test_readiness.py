@@ -30,7 +30,7 @@ def test_server_that_was_started_before_its_database_answers_once_it_is_there(
         database = Database(settings.resolved_database_url)
         upgrade(database)
         database.dispose()
-        assert server.get("/v1/collections").json() == {"collections": []}
+        assert server.get("/v1/collections").json() == {"collections": [], "next": None}
         response = server.get("/readyz")
         assert (response.status_code, set(response.json().values())) == (200, {"ready"})
         assert "ingest" in check_problem(server.post("/v1/answers", json=QUESTION), 404, "not-found")

@@ -104,11 +104,11 @@ def test_lists_are_paged(local: TestClient) -> None:
         _upload(local, f"Document number {number}.", f"{number}.txt")
         local.post("/v1/answers", json={"question": f"What is number {number}?"})
     first = local.get("/v1/documents", params={"limit": 2}).json()
-    rest = local.get("/v1/documents", params={"limit": 2, "after_id": first["next_after_id"]}).json()
+    rest = local.get("/v1/documents", params={"limit": 2, "cursor": first["next"]}).json()
     assert [d["source"] for d in first["documents"] + rest["documents"]] == [f"upload:{n}.txt" for n in range(3)]
-    assert rest["next_after_id"] is None
+    assert rest["next"] is None
     newest = local.get("/v1/answers", params={"limit": 2}).json()
-    older = local.get("/v1/answers", params={"limit": 2, "before_id": newest["next_before_id"]}).json()
+    older = local.get("/v1/answers", params={"limit": 2, "cursor": newest["next"]}).json()
     assert [row["answer_id"] for row in newest["answers"] + older["answers"]] == [3, 2, 1]
     (collection,) = local.get("/v1/collections").json()["collections"]
     assert (collection["name"], collection["num_documents"]) == ("default", 3)

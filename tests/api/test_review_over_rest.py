@@ -42,8 +42,8 @@ def test_queue_goes_page_by_page_until_nothing_is_left(client: TestClient, check
         (8, ["thumbs_down", "low_score", "scorers_disagree"]),
         (17, ["low_score", "scorers_disagree"]),
     ]
-    second = client.get("/v1/review-queue", params={"cursor": first["next_cursor"], "limit": 2}).json()
-    assert ([answer["answer_id"] for answer in second["answers"]], second["next_cursor"]) == ([10], None)
+    second = client.get("/v1/review-queue", params={"cursor": first["next"], "limit": 2}).json()
+    assert ([answer["answer_id"] for answer in second["answers"]], second["next"]) == ([10], None)
     assert client.get("/v1/review-queue", params={"collection": "none"}).json()["answers"] == []
     refused = client.get("/v1/review-queue", params={"cursor": "nonsense"})
     assert "cursor" in check_problem(refused, 422, "invalid-input")

@@ -210,8 +210,8 @@ def test_index_of_an_emptied_collection_is_verified_too(rag: Command, tmp_path: 
 
 
 def test_nothing_logged_is_an_empty_list_and_a_hint(rag: Command) -> None:
-    assert rag.json("answers", "list") == {"answers": [], "next_before_id": None}
-    assert rag.json("collections", "list") == {"collections": []}
+    assert rag.json("answers", "list") == {"answers": [], "next": None}
+    assert rag.json("collections", "list") == {"collections": [], "next": None}
     assert rag.json("index", "stats") == {"indexes": []}
     for arguments, words in ((["answers", "list"], "rag ask"), (["collections", "list"], "rag ingest")):
         shown = rag.invoke(*arguments)
@@ -223,9 +223,10 @@ def test_lists_go_over_the_wire_as_the_api_sends_them(rag: Command, folder: Path
     rag("ingest", str(folder), status=3)
     page = rag.json("documents", "list", "--limit", "2")
     DocumentListResponse.model_validate(page)
-    assert [document["id"] for document in page["documents"]] == [1, page["next_after_id"]]
-    rest = rag.json("documents", "list", "--after", str(page["next_after_id"]))
-    assert (len(rest["documents"]), rest["next_after_id"]) == (1, None)
+    assert [document["id"] for document in page["documents"]] == [1, 2]
+    assert page["next"] in rag.invoke("documents", "list", "--limit", "2").stderr
+    rest = rag.json("documents", "list", "--cursor", page["next"])
+    assert (len(rest["documents"]), rest["next"]) == (1, None)
     CollectionListResponse.model_validate(rag.json("collections", "list"))
     assert page["documents"][0]["created_at"].endswith("Z")
 

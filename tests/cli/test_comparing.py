@@ -89,7 +89,8 @@ def test_evaluations_are_listed(rag: Command, runs: list[int]) -> None:
     assert "0.9000" in shown
     listed = json.loads(rag("evaluate", "list", "--limit", "1", "--json"))
     assert [run["id"] for run in listed["evaluation_runs"]] == [runs[1]]
-    assert listed["next_before_id"] == runs[1]
+    rest = json.loads(rag("evaluate", "list", "--cursor", listed["next"], "--json"))
+    assert ([run["id"] for run in rest["evaluation_runs"]], rest["next"]) == ([runs[0]], None)
 
 
 def test_replay_shows_the_difference_of_the_words(capsys: pytest.CaptureFixture[str]) -> None:

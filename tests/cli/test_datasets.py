@@ -155,7 +155,7 @@ def test_story_of_two_datasets(filled: Run, tmp_path: Path) -> None:
     assert "as sent out" in filled("datasets", "list", "--collection", "default")
     content = json.loads(filled("datasets", "show", "June", "--limit", "1", "--json"))
     assert (content["dataset"], len(content["documents"])) == (made, 1)
-    assert "whales.txt" in filled("datasets", "show", "June", "--after", content["next_after_source"])
+    assert "whales.txt" in filled("datasets", "show", "June", "--cursor", content["next"])
     diff = json.loads(filled("datasets", "diff", "June", "July", "--json"))
     assert (diff["num_added"], diff["num_removed"], diff["num_changed"]) == (1, 0, 1)
     assert [(d["source"].rpartition("/")[2], d["kind"]) for d in diff["differences"]] == [
@@ -168,7 +168,7 @@ def test_story_of_two_datasets(filled: Run, tmp_path: Path) -> None:
 
 
 def test_empty_list_of_datasets_is_a_hint(run: Run) -> None:
-    assert json.loads(run("datasets", "list", "--json")) == {"datasets": []}
+    assert json.loads(run("datasets", "list", "--json")) == {"datasets": [], "next": None}
     assert run("datasets", "list") == ""
 
 

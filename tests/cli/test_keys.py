@@ -89,7 +89,7 @@ def test_revoked_key_opens_nothing_and_all_of_it_is_audited(rag: Command, sqlite
     page = rag.json("audit", "list")
     assert [event["action"] for event in page["events"]] == ["key.revoke", "key.create"]
     assert {event["target"] for event in page["events"]} == {"1"}
-    assert page["next_before_id"] is None
+    assert page["next"] is None
     assert "key.create" in rag("audit", "list", "--action", "key.create", "--limit", "1")
     assert rag.json("audit", "list", "--user", "nobody")["events"] == []
 

@@ -79,8 +79,8 @@ def test_queue_is_worked_through(rag: Command) -> None:
     assert [answer["answer_id"] for answer in page["answers"]] == [8, 17]
     shown = rag("answers", "queue", "--limit", "2")
     assert "thumbs down, a score of 0.10, scorers disagree" in shown
-    assert f"more with --cursor {page['next_cursor']}" in rag.stderr
-    (rest,) = rag.json("answers", "queue", "--cursor", page["next_cursor"])["answers"]
+    assert f"more with --cursor {page['next']}" in rag.stderr
+    (rest,) = rag.json("answers", "queue", "--cursor", page["next"])["answers"]
     assert (rest["answer_id"], rest["reasons"], rest["num_asked"]) == (10, ["asked_often"], 3)
     given = rag.json("answers", "rate", "8", "down", "--review", "--wrong-passage", "1", "--user", "anna")
     assert (given["is_review"], given["wrong_passage_id"], given["user_id"]) == (True, 1, "anna")

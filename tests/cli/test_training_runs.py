@@ -59,8 +59,8 @@ def test_list_shows_newest_first_with_status_and_scores(url: str) -> None:
     assert ["names" in lines[2], "finished" in lines[2], "loss 1.988" in lines[2]] == [True] * 3
     page = json.loads(_rag(url, "--json", "--limit", "1"))
     assert [run["id"] for run in page["runs"]] == [2]
-    rest = json.loads(_rag(url, "--json", "--before", str(page["next_before_id"])))
-    assert ([run["kind"] for run in rest["runs"]], rest["next_before_id"]) == (["names"], None)
+    rest = json.loads(_rag(url, "--json", "--cursor", page["next"]))
+    assert ([run["kind"] for run in rest["runs"]], rest["next"]) == (["names"], None)
     assert [run["id"] for run in json.loads(_rag(url, "--json", "--kind", "names"))["runs"]] == [1]
 
 
@@ -104,4 +104,4 @@ def test_wrong_use_is_one_clear_sentence(url: str, arguments: list[str], words: 
 
 def test_empty_list_says_so(sqlite_url: str) -> None:
     assert _rag(sqlite_url) == ""
-    assert json.loads(_rag(sqlite_url, "--json")) == {"runs": [], "next_before_id": None}
+    assert json.loads(_rag(sqlite_url, "--json")) == {"runs": [], "next": None}

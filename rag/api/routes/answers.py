@@ -1,7 +1,6 @@
 """Questions, their answers as logged, and what people say of them."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
 
@@ -11,6 +10,8 @@ from rag.api.answer_events import produce_answer
 from rag.api.callers import From
 from rag.api.conversation_schemas import ChainResponse
 from rag.api.event_stream import MEDIA_TYPE, STREAMED, EventStream
+from rag.api.moments import Moment
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.permissions import require_role
 from rag.api.problems import on_rag_error, problems
 from rag.api.schemas import (
@@ -96,12 +97,12 @@ def list_some(
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     max_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
     rating: Annotated[Literal["-1", "1"] | None, Query(description="Of the last feedback.")] = None,
-    since: Annotated[datetime | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Exclusive.")] = None,
+    since: Annotated[Moment | None, Query(description="Inclusive; UTC where it names no zone.")] = None,
+    until: Annotated[Moment | None, Query(description="Exclusive.")] = None,
     contains: Annotated[str | None, Query(description="Words in the question or the answer.")] = None,
     user_id: Annotated[str | None, Query(description="Who asked.")] = None,
-    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> AnswerListResponse:
     """List the log, newest first: the rows of the SQL view answer_review.
 
@@ -120,16 +121,13 @@ def list_some(
             until=until,
             contains=contains,
             user_id=user_id,
-            before_id=before_id,
+            before_id=read_cursor(cursor, "answers", first=0) or None,
             limit=limit + 1,
             caller=caller,
         )
-    shown = rows[:limit]
+    shown, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
     audit_reading(service.database, caller, "answer.list", [row.answer_id for row in shown])
-    return AnswerListResponse(
-        answers=[AnswerSummary.from_record(row) for row in shown],
-        next_before_id=shown[-1].answer_id if len(rows) > limit else None,
-    )
+    return AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in shown], next=following)
 
 
 @router.get("/{answer_id}", summary="Show a logged answer", responses=problems(404, 422, 503))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from rag.api.audit_schemas import AuditEventListResponse, AuditEventResponse
 from rag.api.callers import Owner
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.problems import problems
 from rag.api.service import Service
 from rag.store.audit import list_audit_events
@@ -20,15 +21,12 @@ def list_some(
     *,
     user_id: Annotated[str | None, Query(description="Who did it.")] = None,
     action: Annotated[str | None, Query(description="What was done, as key.create.")] = None,
-    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> AuditEventListResponse:
     """List what administrators did, and who looked at what others have asked, newest first."""
     with service.database.read() as session:
-        # One more than is shown tells whether there is a next page.
+        before_id = read_cursor(cursor, "audit events", first=0) or None
         events = list_audit_events(session, user_id=user_id, action=action, before_id=before_id, limit=limit + 1)
-    shown = events[:limit]
-    return AuditEventListResponse(
-        events=[AuditEventResponse.from_record(event) for event in shown],
-        next_before_id=shown[-1].id if len(events) > limit else None,
-    )
+    shown, following = cut_page(events, "audit events", limit=limit, key=lambda event: event.id)
+    return AuditEventListResponse(events=[AuditEventResponse.from_record(event) for event in shown], next=following)

@@ -1,8 +1,6 @@
 """Conversations: questions that were asked after one another."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from rag.api.callers import From
 from rag.api.conversation_schemas import (
@@ -10,6 +8,7 @@ from rag.api.conversation_schemas import (
     ConversationResponse,
     ConversationSummaryResponse,
 )
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.problems import problems
 from rag.api.service import Service
 from rag.store.audit import audit_reading
@@ -23,17 +22,16 @@ def list_some(
     service: Service,
     caller: From,
     *,
-    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> ConversationListResponse:
     """List your own conversations, newest first. `POST /v1/answers` with `conversation: true` begins one."""
     with service.database.read() as session:
-        # One more than is shown tells whether there is a next page.
+        before_id = read_cursor(cursor, "conversations", first=0) or None
         found = list_conversations(session, before_id=before_id, limit=limit + 1, caller=caller)
-    shown = found[:limit]
+    shown, following = cut_page(found, "conversations", limit=limit, key=lambda summary: summary.id)
     return ConversationListResponse(
-        conversations=[ConversationSummaryResponse.from_record(summary) for summary in shown],
-        next_before_id=shown[-1].id if len(found) > limit else None,
+        conversations=[ConversationSummaryResponse.from_record(summary) for summary in shown], next=following
     )
 
 

@@ -3,11 +3,13 @@
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Header, Query, Request, Response, UploadFile
 
 from rag.api.callers import From
+from rag.api.idempotency import Key, once
 from rag.api.ingestion_schemas import UploadResponse
 from rag.api.name_values import parse_filters, parse_tags
+from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.problems import problems
 from rag.api.schemas import (
     ACCESS_LABELS,
@@ -16,6 +18,7 @@ from rag.api.schemas import (
     DocumentResponse,
     DocumentTextResponse,
 )
+from rag.api.sent_files import ACCEPTED, SentFile, ingest_later, ingest_now, prefers_async
 from rag.api.service import Service
 from rag.errors import InvalidInput, LimitExceeded
 from rag.ingest.labels import Labels
@@ -26,10 +29,17 @@ from rag.store.documents import get_document, list_documents
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 
-@router.post("", summary="Upload a document", status_code=201, responses=problems(403, 413, 422, 503))
+@router.post(
+    "",
+    summary="Upload a document",
+    status_code=201,
+    response_model=UploadResponse,
+    responses={202: ACCEPTED, **problems(403, 409, 413, 422, 503)},
+)
 def upload(
     service: Service,
     caller: From,
+    request: Request,
     *,
     file: Annotated[UploadFile, File(description="The ending of its name tells what it is.")],
     collection: Annotated[str, Form(description="Made if it is not there.")] = "default",
@@ -42,20 +52,30 @@ def upload(
         list[str], Form(default_factory=list, description=f"{ACCESS_LABELS} Without any, those of a known file stay.")
     ],
     open_to_all: Annotated[bool, Form(description="Take away the access labels of a known file.")] = False,
-) -> UploadResponse:
-    """Ingest one file; the next search finds it. The same name again in the same collection is a new version."""
-    uploaded = service.ingester.upload(
-        _read(file, max_bytes=service.settings.max_upload_bytes),
-        name=_plain_name(file.filename or ""),
-        collection=collection,
-        labels=Labels(
-            tags=parse_tags(tags),
-            origin=origin,
-            access_labels=tuple(access_labels) if access_labels or open_to_all else None,
-        ),
-        caller=caller,
+    idempotency_key: Key = None,
+    prefer: Annotated[
+        str, Header(description="`respond-async` (RFC 7240): answer before the file is worked on, whatever its size.")
+    ] = "",
+) -> Response:
+    """Ingest one file; the next search finds it. The same name again in the same collection is a new version.
+
+    A file above background_upload_bytes (a setting), or any with `Prefer: respond-async`, is kept and worked on
+    afterwards: the response is 202 with the run to follow.
+    """
+    data = _read(file, max_bytes=service.settings.max_upload_bytes)
+    labels = Labels(
+        tags=parse_tags(tags),
+        origin=origin,
+        access_labels=tuple(access_labels) if access_labels or open_to_all else None,
     )
-    return UploadResponse.from_record(uploaded, collection=collection)
+    sent = SentFile(data=data, name=_plain_name(file.filename or ""), collection=collection, labels=labels)
+
+    def work() -> Response:
+        if len(data) > service.settings.background_upload_bytes or prefers_async(prefer):
+            return ingest_later(service, sent, caller=caller, worker=request.app.state.upload_worker)
+        return ingest_now(service, sent, caller=caller)
+
+    return once(service, caller, key=idempotency_key, request_sha256=sent.sha256, work=work)
 
 
 @router.get("", summary="List documents", responses=problems(404, 422, 503))
@@ -72,8 +92,8 @@ def list_some(
             description=FILTER_TEXT,
         ),
     ],
-    after_id: Annotated[int, Query(description="next_after_id of the page before.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = "",
+    limit: Limit = 100,
     include_deleted: bool = False,
 ) -> DocumentListResponse:
     """List the documents of a collection by id."""
@@ -83,14 +103,14 @@ def list_some(
             get_collection(session, collection, caller=caller).id,
             caller=caller,
             filters=parse_filters(filters, field="The filter"),
-            after_id=after_id,
+            after_id=read_cursor(cursor, "documents", first=0),
             limit=limit + 1,  # one more than is shown tells whether there is a next page
             include_deleted=include_deleted,
         )
-    shown = documents[:limit]
+    shown, following = cut_page(documents, "documents", limit=limit, key=lambda document: document.id)
     return DocumentListResponse(
         documents=[DocumentResponse.from_record(document, collection=collection) for document in shown],
-        next_after_id=shown[-1].id if len(documents) > limit else None,
+        next=following,
     )
 
 

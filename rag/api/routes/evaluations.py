@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from rag.api.callers import owner_of
-from rag.api.evaluation_schemas import ComparisonResponse, EvaluationListResponse, EvaluationResponse
+from rag.api.evaluation_schemas import EVALUATIONS, ComparisonResponse, EvaluationListResponse, EvaluationResponse
+from rag.api.paging import Cursor, Limit, read_cursor
 from rag.api.problems import problems
 from rag.api.service import Service
 from rag.evaluate.comparison import compare_evaluations
@@ -19,12 +20,12 @@ RunId = Annotated[int, Query(ge=1)]
 def list_some(
     service: Service,
     *,
-    before_id: Annotated[int | None, Query(description="next_before_id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> EvaluationListResponse:
     """List evaluations with their figures, newest first. `rag evaluate qa` runs one."""
     with service.database.read() as session:
-        # One more than is shown tells whether there is a next page.
+        before_id = read_cursor(cursor, EVALUATIONS, first=0) or None
         records = list_evaluations(session, before_id=before_id, limit=limit + 1)
     return EvaluationListResponse.of(records, limit=limit)
 

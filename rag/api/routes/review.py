@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from rag.api.callers import From, owner_of
+from rag.api.paging import Cursor, Limit, read_cursor
 from rag.api.problems import problems
-from rag.api.review_schemas import AgreementListResponse, AgreementResponse, ReviewQueueResponse, UsageResponse
+from rag.api.review_schemas import QUEUE, AgreementListResponse, AgreementResponse, ReviewQueueResponse, UsageResponse
 from rag.api.service import Service
 from rag.review.agreement import agreements
 from rag.review.usage_report import MAX_DAYS, last_days, usage_report
@@ -24,11 +25,11 @@ def queue(
     caller: From,
     *,
     collection: str | None = None,
-    cursor: Annotated[str | None, Query(description="next_cursor of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> ReviewQueueResponse:
     """List answers that a reviewer should look at, and why; those that a reviewer has judged are out of it."""
-    after = None if cursor is None else QueueCursor.parse(cursor)
+    after = QueueCursor.parse(read_cursor(cursor, QUEUE, first="")) if cursor else None
     with service.database.read() as session:
         queued = list_queue(session, collection=collection, after=after, limit=limit + 1, caller=caller)
     audit_reading(service.database, caller, "answer.list", [one.answer_id for one in queued[:limit]])
