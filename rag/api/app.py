@@ -31,6 +31,7 @@ from rag.api.routes import (
     review,
     search,
     session,
+    users,
 )
 from rag.api.service import ServiceKeeper
 from rag.api.upload_worker import UploadWorker
@@ -58,6 +59,7 @@ RESOURCES = (
     evaluations,
     openai,
     keys,
+    users,
     audit_events,
     session,
     health,

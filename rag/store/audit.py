@@ -80,6 +80,19 @@ def audit_reading(database: Database, caller: Caller, action: str, answer_ids: S
             put_audit_event(session, caller, action, target=target, details=details)
 
 
+def audit_conversations(database: Database, caller: Caller, users: Mapping[int, str | None]) -> None:
+    """Write down that ``caller`` sees what these conversations begin with, if any are others'; whose each is, by id.
+
+    Raises:
+        StoreUnavailable: it cannot be written, so they must not be shown.
+    """
+    of_others = sorted(number for number, user_id in users.items() if user_id != caller.user_id)
+    if of_others:
+        with database.write() as session:
+            details = {"conversation_ids": of_others}
+            put_audit_event(session, caller, "conversation.list", details=details)
+
+
 def list_audit_events(
     session: Session,
     *,

@@ -1,6 +1,7 @@
 """What is kept of a person, by user id: giving all of it out, and taking the person out of it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def count_person(session: Session, user_id: str) -> PersonCounts:
         num_feedback=number(tables.Feedback, tables.Feedback.user_id == user_id),
         num_api_keys=number(tables.ApiKey, tables.ApiKey.user_id == user_id),
         num_sign_ins=number(key_tables.SignIn, key_tables.SignIn.api_key_id.in_(_key_ids(user_id))),
-        num_audit_events=number(key_tables.AuditEvent, _names(user_id)),
+        num_audit_events=len(_events_naming(session, user_id)),
     )
     if not any(asdict(counts).values()) and session.get(key_tables.User, user_id) is None:
         raise NotFound(f"Nothing is kept of a user {user_id!r}.")
@@ -82,9 +83,8 @@ def records_of_person(session: Session, user_id: str) -> Iterator[Mapping[str, A
     said = tables.Feedback
     for row in session.execute(select(said.__table__).where(said.user_id == user_id).order_by(said.id)):
         yield {"record": "feedback", **row._mapping}
-    event = key_tables.AuditEvent
-    for row in session.execute(select(event.__table__).where(_names(user_id)).order_by(event.id)):
-        yield {"record": "audit_event", **asdict(AuditEvent(**row._mapping))}
+    for event in _events_naming(session, user_id):
+        yield {"record": "audit_event", **asdict(event)}
 
 
 def erase_person(
@@ -135,38 +135,52 @@ def _forget_rest(session: Session, user_id: str, mode: RetentionMode) -> None:
         update(tables.Answer).where(in_theirs).values(conversation_id=None).execution_options(synchronize_session=False)
     )
     session.execute(delete(Conversation).where(Conversation.user_id == user_id))
+    session.execute(delete(tables.IdempotencyKey).where(_sent_by(user_id)))
     session.execute(delete(key_tables.User).where(key_tables.User.id == user_id))
-    event = key_tables.AuditEvent
-    named = select(event.id, event.user_id, event.target, event.details).where(_names(user_id))
-    for row in session.execute(named).all():
+    row = key_tables.AuditEvent
+    for event in _events_naming(session, user_id):
         session.execute(
-            update(event)
-            .where(event.id == row.id)
+            update(row)
+            .where(row.id == event.id)
             .values(
-                user_id=ERASED if row.user_id == user_id else row.user_id,
-                target=ERASED if row.target == user_id else row.target,
-                details=_without(row.details, user_id),
+                user_id=ERASED if event.user_id == user_id else event.user_id,
+                target=ERASED if event.target == user_id else event.target,
+                details=_without(event.details, user_id),
             )
         )
 
 
 def _without(value: Any, user_id: str) -> Any:
-    """Details without the person: a value that is the id, or words such as a query that hold it."""
-    if isinstance(value, dict):
+    """Details without the person, also where the id is a word among others, as in a query."""
+    if isinstance(value, Mapping):
         return {name: _without(inner, user_id) for name, inner in value.items()}
     if isinstance(value, list):
         return [_without(inner, user_id) for inner in value]
-    return value.replace(user_id, ERASED) if isinstance(value, str) else value
+    return (
+        re.sub(rf"(?<![\w@.-]){re.escape(user_id)}(?![\w@-]|\.\w)", ERASED, value) if isinstance(value, str) else value
+    )
 
 
 def _key_ids(user_id: str) -> Any:
     return select(tables.ApiKey.id).where(tables.ApiKey.user_id == user_id)
 
 
-def _names(user_id: str) -> ColumnElement[bool]:
-    """What an audit event must fulfil that names a person: who did it, to whom, or in its details."""
-    event = key_tables.AuditEvent
+def _sent_by(user_id: str) -> ColumnElement[bool]:
+    """What a kept response must fulfil that was sent to this person, whose id its scope begins with."""
+    return tables.IdempotencyKey.scope.startswith(f"{json.dumps([user_id])[:-1]},", autoescape=True)
+
+
+def _events_naming(session: Session, user_id: str) -> list[AuditEvent]:
+    """The audit events that name a person, in order: who did it, to whom, or in its details."""
+    row = key_tables.AuditEvent
     words = json.dumps(user_id, ensure_ascii=False)[1:-1]  # as it stands within a string of JSON
-    return or_(
-        event.user_id == user_id, event.target == user_id, cast(event.details, Text).contains(words, autoescape=True)
+    likely = or_(
+        row.user_id == user_id, row.target == user_id, cast(row.details, Text).contains(words, autoescape=True)
     )
+    found = session.execute(select(row.__table__).where(likely).order_by(row.id))
+    events = [AuditEvent(**event._mapping) for event in found]
+    return [
+        event
+        for event in events
+        if user_id in (event.user_id, event.target) or _without(event.details, user_id) != event.details
+    ]

@@ -114,8 +114,10 @@ def _wanted(session: Session, removal: Removal) -> list[ColumnElement[bool]]:
 
 
 def _conversations_of(session: Session, answer_ids: Sequence[int]) -> list[int]:
-    statement = select(tables.Answer.conversation_id.distinct()).where(
-        tables.Answer.id.in_(answer_ids), tables.Answer.conversation_id.is_not(None)
+    statement = (
+        select(tables.Answer.conversation_id)
+        .distinct()
+        .where(tables.Answer.id.in_(answer_ids), tables.Answer.conversation_id.is_not(None))
     )
     found = sorted(one for one in session.scalars(statement) if one is not None)
     # Locked, so that no answer is being logged into one that goes.
