@@ -11,7 +11,6 @@ from rag.cli.output import note, print_json, print_table
 from rag.cli.state import open_database, operator
 
 if TYPE_CHECKING:
-    from rag.store.audit import put_audit_event
     from rag.store.sql_console import QueryResult
 
 MAX_AUDITED_CHARS = 1_000
@@ -35,6 +34,7 @@ def sql(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Query the log with SQL: the views of docs/sql.md and the tables behind them. Nothing can be changed."""
+    from rag.store.audit import put_audit_event
     from rag.store.sql_console import QueryResult, readable_columns, run_query
 
     with open_database(context) as database:

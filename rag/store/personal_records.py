@@ -156,9 +156,9 @@ def _without(value: Any, user_id: str) -> Any:
         return {name: _without(inner, user_id) for name, inner in value.items()}
     if isinstance(value, list):
         return [_without(inner, user_id) for inner in value]
-    return (
-        re.sub(rf"(?<![\w@.-]){re.escape(user_id)}(?![\w@-]|\.\w)", ERASED, value) if isinstance(value, str) else value
-    )
+    if isinstance(value, str):
+        return re.sub(rf"(?<![\w@.-]){re.escape(user_id)}(?![\w@-]|\.\w)", ERASED, value)
+    return value
 
 
 def _key_ids(user_id: str) -> Any:
