@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from rag.cli.output import console, note, plain, print_json, print_table, requir
 from rag.cli.paging import CursorOption, note_next
 from rag.cli.state import open_database, operator, settings_of
 from rag.cli.wording import synthetic
+
+if TYPE_CHECKING:
+    from rag.store.answer_review import ReviewRow
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
 app.command("replay")(replaying.replay)
@@ -73,21 +76,7 @@ def list_some(
     if not rows:
         note("No answer to show; `rag ask QUESTION` logs one.")
         return
-    print_table(
-        ["id", "asked at", "question", "answer", "confidence", "rating", "ms"],
-        [
-            [
-                row.answer_id,
-                f"{row.created_at:%Y-%m-%d %H:%M:%S}",
-                row.question[:SHOWN_CHARS] or "(anonymised)",
-                "(not in these documents)" if row.abstained else row.answer[:SHOWN_CHARS],
-                f"{row.confidence:.2f}",
-                RATING_WORDS.get(row.rating, ""),
-                f"{row.total_ms:.0f}" if row.total_ms is not None else "",
-            ]
-            for row in rows
-        ],
-    )
+    _print_list(rows)
     note_next(following)
 
 
@@ -188,6 +177,24 @@ def rate(
         print_json(FeedbackResponse.from_record(given).model_dump(mode="json"))
     else:
         console().print(f"answer {answer_id} rated {rating}")
+
+
+def _print_list(rows: "list[ReviewRow]") -> None:
+    print_table(
+        ["id", "asked at", "question", "answer", "confidence", "rating", "ms"],
+        [
+            [
+                row.answer_id,
+                f"{row.created_at:%Y-%m-%d %H:%M:%S}",
+                row.question[:SHOWN_CHARS] or "(anonymised)",
+                "(not in these documents)" if row.abstained else row.answer[:SHOWN_CHARS],
+                f"{row.confidence:.2f}",
+                RATING_WORDS.get(row.rating, ""),
+                f"{row.total_ms:.0f}" if row.total_ms is not None else "",
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _wrong(passage_id: int | None) -> str | None:

@@ -92,8 +92,7 @@ def list_answers(
     ``before_id`` continues after the last answer of a page.
 
     Raises:
-        InvalidInput: ``limit`` is below 1, ``rating`` is neither 1 nor -1, or ``contains`` is looked for in a log that
-            is encrypted.
+        InvalidInput: ``limit`` is below 1, ``rating`` is neither 1 nor -1, or ``contains`` asks of an encrypted log.
     """
     if limit < 1:
         raise InvalidInput("limit must be at least 1.")
