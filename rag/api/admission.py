@@ -26,7 +26,7 @@ class Admission:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return
-        if self._num_in_work >= self._max_concurrent_requests:
+        if self._is_full:
             error = Busy("Too many requests are in work; try again in a moment (setting: max_concurrent_requests).")
             response = await refusal(Request(scope), error)
             await response(scope, receive, send)
@@ -45,6 +45,10 @@ class Admission:
             await self._app(scope, receive, send_on)
         finally:
             self._num_in_work -= holds_place
+
+    @property
+    def _is_full(self) -> bool:
+        return self._num_in_work >= self._max_concurrent_requests
 
 
 def _is_stream(start: Message) -> bool:

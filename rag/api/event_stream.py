@@ -25,8 +25,16 @@ Explain = Callable[[RagError], Awaitable[Response]]
 """The response that says what went wrong."""
 
 
-STREAMED = {MEDIA_TYPE: {"schema": {"type": "string"}}}
-"""What the OpenAPI document says of a response that may be a stream."""
+STREAMED = {
+    MEDIA_TYPE: {
+        "itemSchema": {
+            "type": "object",
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+            "required": ["data"],
+        }
+    }
+}
+"""What the OpenAPI document says of a response that may be a stream, as FastAPI says it of those that always are."""
 
 
 def event(name: str | None, data: BaseModel | str) -> bytes:

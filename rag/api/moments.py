@@ -1,6 +1,6 @@
-"""Moments in requests."""
+"""Moments and days in requests."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -13,5 +13,7 @@ def _not_a_number(value: object) -> object:
     return value
 
 
+Day = Annotated[date, BeforeValidator(_not_a_number)]
+"""A day (RFC 3339)."""
 Moment = Annotated[datetime, BeforeValidator(_not_a_number)]
 """A moment or a day (RFC 3339); UTC where it names no zone."""

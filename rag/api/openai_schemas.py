@@ -6,7 +6,17 @@ are taken and change nothing.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    WithJsonSchema,
+)
 
 from rag.api.schemas import FILTER_OBJECT, CitationResponse, Request, Response
 
@@ -35,14 +45,20 @@ class ChatMessage(BaseModel):
 class StreamOptions(Request):
     """What a stream is to hold beside the answer."""
 
-    include_usage: bool = False
-    include_obfuscation: bool | None = None
+    include_usage: StrictBool = False
+    include_obfuscation: StrictBool | None = None
 
 
 class ResponseFormat(BaseModel):
     """Only text is written."""
 
     type: Literal["text"]
+
+
+def _off(value: bool) -> bool:
+    if value:
+        raise ValueError("only false is taken: answers are found rather than drawn")
+    return value
 
 
 MODEL = "rag, or rag:NAME for the collection of that name."
@@ -65,36 +81,36 @@ class ChatCompletionRequest(Request):
 
     model: str = Field(description=MODEL)
     messages: list[ChatMessage] = Field(min_length=1)
-    stream: bool | None = False
+    stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
     # Ours, which clients pass through: extra_body={"top_k": 4}.
-    top_k: int | None = Field(None, description="How many passages to read; the setting top_k if left out.")
+    top_k: StrictInt | None = Field(None, description="How many passages to read; the setting top_k if left out.")
     filters: dict[str, JsonValue] = Field(default_factory=dict, description=FILTER_OBJECT)
     # What would change the answer's meaning must be as if it were left out.
-    n: Literal[1] | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=1)] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     functions: Annotated[list[Any], Field(max_length=0)] | None = None
     function_call: Literal["none", "auto"] | None = None
     response_format: ResponseFormat | None = None
-    logprobs: Literal[False] | None = None
-    top_logprobs: Literal[0] | None = None
+    logprobs: Annotated[StrictBool, AfterValidator(_off), WithJsonSchema({"const": False})] | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=0)] | None = None
     stop: Annotated[list[str], Field(max_length=0)] | None = None
     modalities: list[Literal["text"]] | None = None
     # What has no meaning for answers that are found rather than drawn.
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
-    logit_bias: dict[str, float] | None = None
+    temperature: StrictFloat | None = None
+    top_p: StrictFloat | None = None
+    max_tokens: StrictInt | None = None
+    max_completion_tokens: StrictInt | None = None
+    presence_penalty: StrictFloat | None = None
+    frequency_penalty: StrictFloat | None = None
+    seed: StrictInt | None = None
+    logit_bias: dict[str, StrictFloat] | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
-    store: bool | None = None
+    store: StrictBool | None = None
     service_tier: str | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: StrictBool | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
     prompt_cache_key: str | None = None
@@ -177,7 +193,7 @@ class EmbeddingsRequest(Request):
     model: str = Field(description=f"{MODEL} Its embedding model is used, which can also be named itself.")
     input: str | list[str] = Field(description="One text or several; lists of tokens are not taken.")
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, description="Only that of the model.")
+    dimensions: StrictInt | None = Field(None, description="Only that of the model.")
     user: str | None = None
 
 

@@ -27,7 +27,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(sqlite_url: str, tmp_path: Path) -> Settings:
     """A fresh database with all tables."""
-    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000, store_timeout_s=0.2)
+    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000)
 
 
 @pytest.fixture

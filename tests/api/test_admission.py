@@ -75,3 +75,15 @@ def test_a_stream_that_has_begun_takes_no_place(service: Rag, monkeypatch: pytes
         go_on.set()
         thread.join()
         assert "event: answer" in streamed[0]
+
+
+def test_client_of_the_openai_protocol_is_refused_in_its_form(
+    service: Rag, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.api.admission.Admission._is_full", property(lambda _: True))
+    with TestClient(create_app(settings, service=service)) as server:
+        refused = server.post("/v1/embeddings", json={"model": "rag", "input": "x"})
+    assert refused.status_code == 503
+    assert refused.json()["error"]["type"] == "server_error"
+    assert "max_concurrent_requests" in refused.json()["error"]["message"]
+    assert refused.headers["retry-after"] == "1"

@@ -20,8 +20,9 @@ SUPPORT = "# Support\n\nThe support rota is kept by Amara Diallo.\n"
 LATER = {"Prefer": "respond-async"}
 
 
-def send(server: TestClient, name: str, content: str, **headers: str) -> Response:
-    return server.post("/v1/documents", files={"file": (name, content.encode())}, headers=headers)
+def send(server: TestClient, name: str, content: str, *, collection: str = "default", **headers: str) -> Response:
+    form = {"collection": collection}
+    return server.post("/v1/documents", files={"file": (name, content.encode())}, data=form, headers=headers)
 
 
 def wait_for(server: TestClient, run: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
@@ -173,3 +174,19 @@ def test_runs_are_for_those_who_see_everything_but_for_those_of_the_same_labels(
         check_problem(server.get(f"/v1/ingestion-runs/{other}/events"), 404, "not-found")
     with TestClient(create_app(settings.model_copy(update={"access_labels": ("it",)}))) as server:
         assert server.get("/v1/ingestion-runs").json()["runs"] == []
+
+
+def test_runs_are_for_contributors_of_their_collection(
+    closed: Callable[..., TestClient], service: Rag, check_problem: Check
+) -> None:
+    service.ingester._open("default")
+    contributor = closed("contributor", collections=("handbook",))
+    run = send(contributor, "support.md", SUPPORT, collection="handbook", **LATER).json()
+    assert [one["id"] for one in contributor.get("/v1/ingestion-runs").json()["runs"]] == [run["id"]]
+    check_problem(closed("reader").get("/v1/ingestion-runs"), 403, "not-allowed")
+    elsewhere = closed("contributor", collections=("default",))
+    assert elsewhere.get("/v1/ingestion-runs").json()["runs"] == []
+    for path in ("", "/failures", "/events"):
+        check_problem(elsewhere.get(f"/v1/ingestion-runs/{run['id']}{path}"), 404, "not-found")
+    check_problem(elsewhere.get("/v1/ingestion-runs", params={"collection": "handbook"}), 404, "not-found")
+    check_problem(send(elsewhere, "support.md", SUPPORT, collection="handbook", **LATER), 403, "not-allowed")

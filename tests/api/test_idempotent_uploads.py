@@ -123,3 +123,10 @@ def test_request_that_was_lost_with_its_server_may_be_tried_again(database: Data
     with database.write() as session:
         session.execute(update(IdempotencyKey).values(claimed_at=datetime.now(UTC) - LEASE * 1.1))
     assert claim(database) is None
+
+
+def test_keys_of_two_people_have_nothing_to_do_with_each_other(closed: Callable[..., TestClient]) -> None:
+    first, second = (closed("contributor", user_id=user) for user in ("amara", "bo"))
+    assert send(first, "k1").status_code == 201
+    response = send(second, "k1", name="b.txt", content="Other words.")
+    assert (response.status_code, "idempotency-replayed" in response.headers) == (201, False)

@@ -448,7 +448,7 @@ def test_question_without_a_place_is_told_to_come_again(
     def full(_: object) -> None:
         raise Busy("Too many questions are in work.")
 
-    monkeypatch.setattr(service.answerer._queue, "_enter", full)
+    monkeypatch.setattr(service.answerer.queue, "_enter", full)
     response = filled.post("/v1/answers", json=QUESTION)
     check_problem(response, 503, "busy")
     assert response.headers["retry-after"] == "1"

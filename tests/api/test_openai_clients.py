@@ -171,11 +171,17 @@ def test_errors_come_with_the_clients_own_classes(client: openai.OpenAI, stream:
 
 
 def test_busy_server_says_when_to_come_again(client: openai.OpenAI, service: Rag) -> None:
-    service.answerer._queue = AnswerQueue(max_concurrent=1, max_waiting=0, max_wait_s=0)
-    with service.answerer._queue.place(), pytest.raises(openai.InternalServerError) as caught:
+    service.answerer.queue = AnswerQueue(max_concurrent=1, max_waiting=0, max_wait_s=0)
+    with service.answerer.queue.place(), pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model="rag", messages=FOUNDER)
     assert caught.value.status_code == 503
     assert caught.value.response.headers["retry-after"] == "1"
+
+
+def test_body_that_is_too_large_is_refused_in_the_clients_own_form(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.embeddings.create(model="rag", input="x" * 3_000_000)
+    assert "max_upload_bytes" in caught.value.message
 
 
 def test_embeddings_are_those_of_the_collection(client: openai.OpenAI, service: Rag) -> None:

@@ -1,11 +1,12 @@
 """Reviewing: what to look at first, how far reviewers agree, and how the service is used over time."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from rag.api.callers import From, owner_of
+from rag.api.moments import Day
 from rag.api.paging import Cursor, Limit, read_cursor
 from rag.api.problems import problems
 from rag.api.review_schemas import QUEUE, AgreementListResponse, AgreementResponse, ReviewQueueResponse, UsageResponse
@@ -51,7 +52,7 @@ def usage(
     service: Service,
     *,
     days: Annotated[int, Query(ge=1, le=MAX_DAYS, description="How many days.")] = 30,
-    until: Annotated[date | None, Query(description="The last of them, UTC; today if left out.")] = None,
+    until: Annotated[Day | None, Query(description="The last of them, UTC; today if left out.")] = None,
     collection: str | None = None,
     model: str | None = None,
 ) -> UsageResponse:
