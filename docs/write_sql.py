@@ -134,7 +134,8 @@ the stronger of the two. `rag db reader-role` makes it, and again after an upgra
 ALTER ROLE rag_reader LOGIN PASSWORD '…';
 ```
 
-The views are the same on SQLite and PostgreSQL, and so is what they mean. Answers of evaluations are in none of them. The last value of a metric and the last feedback count.
+The views are the same on SQLite and PostgreSQL, and so is what they mean. Answers of evaluations are in none of them. Where the log is encrypted, SQL sees
+ciphertext in the columns of words, and what compares words finds nothing ([what that turns off](security.md#encryption-of-the-log)); an anonymised answer has an empty question. The last value of a metric and the last feedback count.
 Days are days of UTC. Percentiles are by the nearest rank: the smallest value that so many in a hundred do not exceed. All the columns of a view or a table are listed
 [at the end](#views).
 

@@ -13,6 +13,7 @@ from rag.cancellation import NEVER, Cancellation
 from rag.conversation import understand
 from rag.errors import Busy, Cancelled, StoreUnavailable, TimeLimitExceeded
 from rag.generators.generator import Generation, Generator
+from rag.masking import LogMask, as_given
 from rag.notes import language_notes
 from rag.observer import NOBODY, Observer, Outcome
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions, Turn
@@ -20,7 +21,7 @@ from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
-from rag.store.database import Database
+from rag.store.database import Database, Session
 from rag.store.filters import Filters
 from rag.text.language import LanguageDetector
 
@@ -80,6 +81,7 @@ class Answerer:
         generator: Generator,
         scorers: Sequence[Scorer],
         languages: LanguageDetector,
+        mask: LogMask,
         *,
         abstain_below: float | None,
         queue: AnswerQueue,
@@ -89,7 +91,7 @@ class Answerer:
         """``abstain_below`` None takes the generator's own threshold; ``timeout_s`` is the longest for an answer."""
         self._observer = observer
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
-        self._languages = languages
+        self._languages, self.mask = languages, mask
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
         self.queue, self._timeout_s = queue, timeout_s
         self._generating = threading.Lock() if generator.one_at_a_time else None
@@ -203,15 +205,16 @@ class Answerer:
         return not generation.answer or generation.abstention_score < self._abstain_below
 
     def log(self, considered: Considered) -> Answer:
-        """Log an answer and return it as logged; one that is not wanted any more is not logged.
+        """Log an answer and return it, unmasked; one that is not wanted any more is not logged.
 
         Raises:
             StoreUnavailable: it cannot be logged. That is counted and told in the server's log as well.
         """
         considered.options.cancellation.check()
+        new = self.to_log(considered)
         try:
             with self._observer.step("log"), self._database.write(soon=True) as session:
-                answer = get_answer(session, insert_answer(session, self.to_log(considered))).answer
+                answer = as_given(get_answer(session, self.insert(session, new)).answer, new)
         except StoreUnavailable as error:
             self._observer.ended("not_logged", {})
             log.error("An answer could not be logged and is not given: %s", error)
@@ -219,8 +222,12 @@ class Answerer:
         self._observer.ended("abstained" if answer.abstained else "answered", answer.timings_ms)
         return answer
 
+    def insert(self, session: Session, new: NewAnswer) -> int:
+        """Log an answer, masked as the settings say, and return its id. Nothing is logged by another way."""
+        return insert_answer(session, self.mask.answer(new))
+
     def to_log(self, considered: Considered) -> NewAnswer:
-        """What is logged of an answer. A withheld one is logged as empty, with all its passages."""
+        """What is logged of an answer, not masked yet. A withheld one is empty, with all its passages."""
         generation, found, options = considered.generation, considered.found, considered.options
         return NewAnswer(
             collection_id=found.collection.id,

@@ -32,6 +32,7 @@ from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
 from rag.ingest.uploads import UploadQueue
+from rag.masking import LogMask, mask_of
 from rag.observer import Observers
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
@@ -46,10 +47,10 @@ from rag.scoring.context_precision import ContextPrecision
 from rag.scoring.faithfulness import Faithfulness
 from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.collections import Collection, get_collection, get_collection_by_id
-from rag.store.database import Database
 from rag.store.documents import get_stored
 from rag.store.filters import Filters
 from rag.store.migrate import require_current
+from rag.store.opening import open_database, require_keys
 from rag.store.sql_source import SqlSource
 from rag.text.language import LanguageDetector
 from rag.transformer.processor import choose_dtype
@@ -75,8 +76,9 @@ class Rag:
         if settings.num_threads:
             torch.set_num_threads(settings.num_threads)
             faiss.omp_set_num_threads(settings.num_threads)
-        self.database = Database(settings.resolved_database_url, busy_timeout=settings.store_timeout_s)
+        self.database = open_database(settings)
         require_current(self.database)
+        require_keys(self.database)
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +147,11 @@ class Rag:
         return ReaderGenerator(self.reader, mode=self._reader_mode)
 
     @cached_property
+    def mask(self) -> LogMask:
+        """What masks personal data before it is logged."""
+        return mask_of(self.settings)
+
+    @cached_property
     def answerer(self) -> Answerer:
         """The main path."""
         return Answerer(
@@ -153,6 +160,7 @@ class Rag:
             self.generator,
             [Confidence(), Answerability(), Faithfulness(), AnswerRelevancy(self.embedders), ContextPrecision()],
             LanguageDetector(self.settings.known_languages),
+            self.mask,
             abstain_below=self.settings.abstain_below,
             queue=AnswerQueue(
                 max_concurrent=self.settings.max_concurrent_answers,
@@ -337,8 +345,11 @@ class Rag:
         """Where each token of an answer comes from. The question is read again over the passages of the answer.
 
         Raises:
-            InvalidInput: the generator is not the reader; no other tells where its words come from.
+            InvalidInput: it was anonymised, or the generator is not the reader; no other tells where its words come
+                from.
         """
+        if not answer.question:
+            raise InvalidInput(f"Answer {answer.id} was anonymised, so there is nothing left to explain.")
         if not isinstance(self.generator, Explainer):
             raise InvalidInput(f"{self.generator.name} cannot explain its answers; set generator to reader.")
         return self.generator.explain(answer.searched_question, answer.passages)

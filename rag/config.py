@@ -5,7 +5,7 @@ This is the only module that reads the environment. Every limit of the service i
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -17,9 +17,14 @@ from pydantic_settings import (
 )
 
 from rag.errors import InvalidInput
+from rag.records import PersonalDataKind, RetentionMode
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+")
 """A name or an address; one of IPv6 without its brackets."""
+LogField = Literal[
+    "question", "standalone_question", "filters", "answer", "quote", "passage", "title", "comment", "corrected_answer"
+]
+"""What the log holds in words that people or models wrote."""
 
 
 class Settings(BaseSettings):
@@ -141,6 +146,35 @@ class Settings(BaseSettings):
         "Empty: no traces.",
     )
 
+    # The log and its people.
+    mask_personal_data: tuple[PersonalDataKind, ...] = Field(
+        (),
+        description="What is replaced by placeholders before it is logged: email, phone, card, iban, ip. Whoever asks "
+        "gets the answer as it is.",
+    )
+    masked_fields: tuple[LogField, ...] = Field(get_args(LogField), description="The fields of the log that it is for.")
+    masked_document_fields: tuple[str, ...] = Field(
+        (), description="Columns and fields of documents, by name, whose values are masked in the log as well."
+    )
+    phone_regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = Field(
+        ("DE", "GB", "US"),
+        description="Countries (ISO 3166-1) whose telephone numbers are masked without their prefix, too.",
+    )
+
+    log_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys that encrypt questions and answers in the log, 32 bytes in base64 each, between blanks: the "
+        "first encrypts, all of them read. Empty: nothing is encrypted. Made by `rag logs new-key`.",
+    )
+    log_keys_file: Path | None = Field(None, description="A file that holds them instead, one on each line.")
+
+    log_retention_days: int | None = Field(
+        None, ge=1, description="`rag logs purge` takes what is older, unless it is told otherwise. Empty: for ever."
+    )
+    log_retention_mode: RetentionMode = Field(
+        "delete", description="What it does: delete, or anonymise, which keeps scores and timings without words."
+    )
+
     # Serving.
     access_labels: tuple[str, ...] | None = Field(
         None,
@@ -213,6 +247,24 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, the environment over ``rag.toml``."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def log_key_words(self) -> str:
+        """What ``log_keys`` or the file of ``log_keys_file`` holds.
+
+        Raises:
+            InvalidInput: both are set, or the file cannot be read.
+        """
+        words = self.log_keys.get_secret_value()
+        if self.log_keys_file is None:
+            return words
+        if words:
+            raise InvalidInput("log_keys and log_keys_file are both set; leave one out.")
+        try:
+            return self.log_keys_file.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(
+                f"log_keys_file: {self.log_keys_file} cannot be read; name a file of keys of `rag logs new-key`."
+            ) from error
 
     @property
     def resolved_database_url(self) -> str:

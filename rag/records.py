@@ -15,6 +15,10 @@ SearchMode = Literal["hybrid", "keyword", "vector"]
 Fusion = Literal["convex", "rrf"]
 Role = Literal["reader", "contributor", "reviewer", "administrator"]
 """What somebody may do; each may do what those before it may. See ``rag.api.permissions``."""
+PersonalDataKind = Literal["email", "phone", "card", "iban", "ip"]
+"""Personal data that has a form by which it is found."""
+RetentionMode = Literal["delete", "anonymise"]
+"""What becomes of logged answers: nothing is left, or scores and timings without words and without a person."""
 ConfidenceKind = Literal["probability", "support"]
 """probability: calibrated, that the answer is right. support: the share of the answer that its citations support."""
 
@@ -27,7 +31,7 @@ class Caller:
     collections: the names of those that they know of; None: all.
     role: readers and contributors see their own answers in the log, the others everybody's, as far as labels allow.
     user_id: who they are; None: whoever reaches the server or holds the database.
-    api_key_id, request_id: for the audit.
+    api_key_id, request_id, os_user: for the audit; the last is the operating system's user, at the command line.
     """
 
     access_labels: frozenset[str] | None = None
@@ -36,6 +40,7 @@ class Caller:
     user_id: str | None = None
     api_key_id: int | None = None
     request_id: str | None = None
+    os_user: str | None = None
 
 
 OWNER = Caller()
@@ -200,7 +205,7 @@ class Answer:
     ranges of ``answer`` that no citation was found to support. ``notes`` say what the reader of it should know, a
     sentence each. ``standalone_question`` is the form of the question that was searched and read; None where that is
     the question itself. ``previous_answer_id`` is the answer before it in its conversation, ``based_on_answer_id`` the
-    one that it builds on.
+    one that it builds on. ``masked`` are the fields of the log in which personal data was masked.
     """
 
     id: int
@@ -223,6 +228,7 @@ class Answer:
     conversation_id: int | None = None
     previous_answer_id: int | None = None
     based_on_answer_id: int | None = None
+    masked: tuple[str, ...] = ()
 
     @property
     def searched_question(self) -> str:

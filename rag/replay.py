@@ -6,7 +6,8 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from rag.answerer import Answerer, AskOptions
-from rag.records import OWNER, Caller, Citation, Hit, SearchOptions
+from rag.errors import InvalidInput
+from rag.records import OWNER, Answer, Caller, Citation, Hit, SearchOptions
 from rag.store.answer_links import AnswerLinks
 from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
@@ -14,6 +15,8 @@ from rag.store.source_states import SourceState, source_states
 
 HARDWARE = ("processor", "num_threads", "reader_dtype", "generator_dtype")
 """Settings that the machine decides: they can change the last bits of every score."""
+_ASKED_WITH = ("question", "standalone_question", "filters")
+"""What of an answer's log is asked with again."""
 _MODELS = ("model", "model_sha256", "embedding_model")
 _STATE_WORDS: Mapping[SourceState, str] = {
     "changed": "has another version now",
@@ -72,8 +75,11 @@ class Replay:
 def replay(database: Database, answerer: Answerer, answer_id: int, *, caller: Caller = OWNER) -> Replay:
     """Search, read and decide again, under the logged options and with the eyes of who asked then.
 
+    Where personal data was masked in the log, it is masked in the new answer too before the two are compared.
+
     Raises:
         NotFound: there is no such answer, or ``caller`` may not know of it.
+        InvalidInput: it was anonymised, so that there is no question to ask.
         Busy, GeneratorUnavailable: as in ``Answerer.ask``.
     """
     with database.read() as session:
@@ -81,7 +87,11 @@ def replay(database: Database, answerer: Answerer, answer_id: int, *, caller: Ca
         versions = {(hit.document_id, hit.document_version) for hit in then.answer.passages}
         states = source_states(session, versions, caller=then.caller)
     asked = then.answer
+    if not asked.question:
+        raise InvalidInput(f"Answer {answer_id} was anonymised: its question is gone, and cannot be asked again.")
     now = answerer.answer_unlogged(asked.question, collection=asked.collection, options=_options(then))
+    if asked.masked:
+        now = answerer.mask.answer(now)
     read_then, read_now = {_place(hit) for hit in asked.passages}, {_place(hit) for hit in now.passages}
     same = (asked.answer, asked.abstained, [_place(c) for c in asked.citations]) == (
         now.answer,
@@ -110,7 +120,7 @@ def replay(database: Database, answerer: Answerer, answer_id: int, *, caller: Ca
         changed=changed,
         # What was not logged then cannot be told to differ.
         other_hardware=any(changed[name][0] is not None for name in HARDWARE if name in changed),
-        reasons=tuple(_reasons(asked.passages, states, changed, same=same)),
+        reasons=(*_of_masking(asked), *_reasons(asked.passages, states, changed, same=same)),
     )
 
 
@@ -142,6 +152,17 @@ def _changed(then: LoggedAnswer, now: NewAnswer) -> dict[str, tuple[Any, Any]]:
         **{name: (then.settings.get(name), now.settings.get(name)) for name in sorted({*then.settings, *now.settings})},
     }
     return {name: pair for name, pair in conditions.items() if pair[0] != pair[1]}
+
+
+def _of_masking(asked: Answer) -> Iterator[str]:
+    of_question = [name.replace("_", " ") for name in asked.masked if name in _ASKED_WITH]
+    if of_question:
+        yield (
+            f"Personal data was masked in what is logged ({', '.join(of_question)}), so what was asked now is not what "
+            "was asked then: another result is no fault."
+        )
+    elif asked.masked:
+        yield "Personal data was masked in the log, and is masked in the new answer as the settings say now."
 
 
 def _reasons(

@@ -13,7 +13,7 @@ FLOORS = [
     {"cancellation", "config"},
     {"text", "transformer", "store"},
     {"index", "reader"},
-    {"conversation", "ingest", "retriever", "generators", "scoring", "notes", "answer_queue"},
+    {"conversation", "ingest", "retriever", "generators", "scoring", "notes", "masking", "answer_queue"},
     {"answerer", "training"},
     {"backup", "evaluate", "replay", "review"},
     {"assemble"},

@@ -33,6 +33,7 @@ from rag.api.routes import (
     search,
     session,
     unanswered,
+    users,
 )
 from rag.api.service import ServiceKeeper
 from rag.api.upload_worker import UploadWorker
@@ -62,6 +63,7 @@ RESOURCES = (
     evaluations,
     openai,
     keys,
+    users,
     audit_events,
     session,
     health,

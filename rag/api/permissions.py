@@ -78,6 +78,8 @@ PERMISSIONS: Mapping[str, Access] = {
     "GET /v1/keys": "administrator",
     "DELETE /v1/keys/{key_id}": "administrator",
     "GET /v1/audit-events": "administrator",
+    "GET /v1/users/{user_id}/data": "administrator",
+    "DELETE /v1/users/{user_id}/data": "administrator",
     "GET /metrics": "reader",  # whoever fetches them has a key of their own, or is on this machine
 }
 """By method and path, as the route declares it. GET means HEAD as well, and a folder of files is its path."""

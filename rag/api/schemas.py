@@ -176,6 +176,7 @@ class AnswerResponse(RecordResponse):
     conversation_id: int | None
     previous_answer_id: int | None = Field(description="The answer before it in its conversation.")
     based_on_answer_id: int | None = Field(description="The answer that it builds on.")
+    masked: list[str] = Field(description="Fields of the log in which personal data is masked.")
 
 
 class ScoreResponse(RecordResponse):

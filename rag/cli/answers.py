@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,11 @@ from rag.cli.ask import print_answer
 from rag.cli.explaining import print_explanation
 from rag.cli.output import console, note, plain, print_json, print_table, require_folder_of, write_file
 from rag.cli.paging import CursorOption, note_next
-from rag.cli.state import open_database, settings_of
+from rag.cli.state import open_database, operator, settings_of
 from rag.cli.wording import synthetic
+
+if TYPE_CHECKING:
+    from rag.store.answer_review import ReviewRow
 
 app = typer.Typer(help="The log of questions and answers.", no_args_is_help=True)
 app.command("replay")(replaying.replay)
@@ -46,23 +49,26 @@ def list_some(
     from rag.api.paging import cut_page, read_cursor
     from rag.api.schemas import AnswerListResponse, AnswerSummary
     from rag.store.answer_review import list_answers
+    from rag.store.audit import audit_reading
 
-    with open_database(context) as database, database.read() as session:
-        rows = list_answers(
-            session,
-            collection=collection,
-            abstained=abstained,
-            min_confidence=min_confidence,
-            max_confidence=max_confidence,
-            rating=None if rating is None else _rating(rating),
-            since=since,
-            until=until,
-            contains=contains,
-            user_id=user,
-            before_id=read_cursor(cursor, "answers", first=0) or None,
-            limit=limit + 1,  # one more than is shown tells whether there is a next page
-        )
-    rows, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
+    with open_database(context) as database:
+        with database.read() as session:
+            rows = list_answers(
+                session,
+                collection=collection,
+                abstained=abstained,
+                min_confidence=min_confidence,
+                max_confidence=max_confidence,
+                rating=None if rating is None else _rating(rating),
+                since=since,
+                until=until,
+                contains=contains,
+                user_id=user,
+                before_id=read_cursor(cursor, "answers", first=0) or None,
+                limit=limit + 1,  # one more than is shown tells whether there is a next page
+            )
+        rows, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
+        audit_reading(database, operator(), "answer.list", [row.answer_id for row in rows])
     if as_json:
         page = AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in rows], next=following)
         print_json(page.model_dump(mode="json"))
@@ -70,21 +76,7 @@ def list_some(
     if not rows:
         note("No answer to show; `rag ask QUESTION` logs one.")
         return
-    print_table(
-        ["id", "asked at", "question", "answer", "confidence", "rating", "ms"],
-        [
-            [
-                row.answer_id,
-                f"{row.created_at:%Y-%m-%d %H:%M:%S}",
-                row.question[:SHOWN_CHARS],
-                "(not in these documents)" if row.abstained else row.answer[:SHOWN_CHARS],
-                f"{row.confidence:.2f}",
-                RATING_WORDS.get(row.rating, ""),
-                f"{row.total_ms:.0f}" if row.total_ms is not None else "",
-            ]
-            for row in rows
-        ],
-    )
+    _print_list(rows)
     note_next(following)
 
 
@@ -93,14 +85,17 @@ def show(context: typer.Context, answer_id: AnswerId, as_json: JsonOption = Fals
     """Everything that was logged of one answer."""
     from rag.api.schemas import LoggedAnswerResponse
     from rag.store.answers import get_answer
+    from rag.store.audit import audit_reading
 
-    with open_database(context) as database, database.read() as session:
-        logged = get_answer(session, answer_id)
+    with open_database(context) as database:
+        with database.read() as session:
+            logged = get_answer(session, answer_id)
+        audit_reading(database, operator(), "answer.read", [answer_id])
     if as_json:
         print_json(LoggedAnswerResponse.from_record(logged).model_dump(mode="json"))
         return
     out = console()
-    out.print(plain(logged.answer.question))
+    out.print(plain(logged.answer.question or "(anonymised)"))
     print_answer(logged.answer)
     for hit in logged.answer.passages:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in asdict(hit.scores).items() if value is not None)
@@ -129,12 +124,14 @@ def explain(
     """Where each token of a logged answer comes from: its question is read again over its passages."""
     from rag.assemble import Rag
     from rag.store.answers import get_answer
+    from rag.store.audit import audit_reading
     from rag.web.heat_map import heat_map_page
 
     require_folder_of(heat_map)
     with Rag(settings_of(context)) as service:
         with service.database.read() as session:
             answer = get_answer(session, answer_id).answer
+        audit_reading(service.database, operator(), "answer.read", [answer_id])
         explanation = service.explain(answer)
     if heat_map is not None:
         write_file(heat_map, heat_map_page(answer, explanation), what="heat map")
@@ -159,15 +156,17 @@ def rate(
 ) -> None:
     """Say whether an answer was good."""
     from rag.api.schemas import FeedbackResponse
+    from rag.masking import mask_of
     from rag.store.answers import add_feedback, get_answer
 
+    mask = mask_of(settings_of(context))
     with open_database(context) as database, database.write() as session:
         feedback_id = add_feedback(
             session,
             answer_id,
             rating=_rating(rating),
-            comment=comment,
-            corrected_answer=corrected_answer,
+            comment=mask.remark(comment, "comment"),
+            corrected_answer=mask.remark(corrected_answer, "corrected_answer"),
             wrong_passage_id=wrong_passage,
             is_review=is_review,
             user_id=user,
@@ -178,6 +177,24 @@ def rate(
         print_json(FeedbackResponse.from_record(given).model_dump(mode="json"))
     else:
         console().print(f"answer {answer_id} rated {rating}")
+
+
+def _print_list(rows: "list[ReviewRow]") -> None:
+    print_table(
+        ["id", "asked at", "question", "answer", "confidence", "rating", "ms"],
+        [
+            [
+                row.answer_id,
+                f"{row.created_at:%Y-%m-%d %H:%M:%S}",
+                row.question[:SHOWN_CHARS] or "(anonymised)",
+                "(not in these documents)" if row.abstained else row.answer[:SHOWN_CHARS],
+                f"{row.confidence:.2f}",
+                RATING_WORDS.get(row.rating, ""),
+                f"{row.total_ms:.0f}" if row.total_ms is not None else "",
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _wrong(passage_id: int | None) -> str | None:

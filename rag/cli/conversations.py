@@ -7,7 +7,7 @@ import typer
 from rag.cli.ask import print_answer
 from rag.cli.output import console, note, plain, print_json, print_table
 from rag.cli.paging import CursorOption, note_next
-from rag.cli.state import open_database
+from rag.cli.state import open_database, operator
 
 app = typer.Typer(help="Questions that were asked after one another.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -24,12 +24,15 @@ def list_some(
     """Conversations, newest first."""
     from rag.api.conversation_schemas import ConversationListResponse, ConversationSummaryResponse
     from rag.api.paging import cut_page, read_cursor
+    from rag.store.audit import audit_conversations
     from rag.store.conversations import list_conversations
 
-    with open_database(context) as database, database.read() as session:
-        before = read_cursor(cursor, "conversations", first=0) or None
-        found = list_conversations(session, before_id=before, limit=limit + 1)
-    shown, following = cut_page(found, "conversations", limit=limit, key=lambda one: one.id)
+    with open_database(context) as database:
+        with database.read() as session:
+            before = read_cursor(cursor, "conversations", first=0) or None
+            found = list_conversations(session, before_id=before, limit=limit + 1)
+        shown, following = cut_page(found, "conversations", limit=limit, key=lambda one: one.id)
+        audit_conversations(database, operator(), {one.id: one.user_id for one in shown})
     if as_json:
         page = ConversationListResponse(
             conversations=[ConversationSummaryResponse.from_record(one) for one in shown], next=following
@@ -63,10 +66,13 @@ def show(
 ) -> None:
     """One conversation with its answers, in the order in which they were given."""
     from rag.api.conversation_schemas import ConversationResponse
+    from rag.store.audit import audit_reading
     from rag.store.conversations import get_conversation
 
-    with open_database(context) as database, database.read() as session:
-        found = get_conversation(session, conversation_id)
+    with open_database(context) as database:
+        with database.read() as session:
+            found = get_conversation(session, conversation_id)
+        audit_reading(database, operator(), "answer.read", [answer.id for answer in found.answers])
     if as_json:
         print_json(ConversationResponse.from_record(found).model_dump(mode="json"))
         return

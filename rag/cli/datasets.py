@@ -6,7 +6,7 @@ import typer
 
 from rag.cli.output import console, note, plain, print_json, print_table
 from rag.cli.paging import CursorOption, note_next
-from rag.cli.state import open_database
+from rag.cli.state import open_database, operator
 from rag.cli.wording import short_source
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def create(
     with open_database(context) as database:
         with database.read() as session:
             collection_id = get_collection(session, collection).id
-        dataset = create_dataset(database, collection_id, name=name, note=remark)
+        dataset = create_dataset(database, collection_id, name=name, note=remark, caller=operator())
     if as_json:
         print_json(DatasetResponse.from_record(dataset).model_dump(mode="json"))
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.output import console, note, print_json
-from rag.cli.state import settings_of
+from rag.cli.state import operator, settings_of
 
 if TYPE_CHECKING:
     from rag.backup import BackupManifest
@@ -51,6 +51,7 @@ def reader_role(context: typer.Context, as_json: JsonOption = False) -> None:
 
     It can log in once it has a password: ALTER ROLE rag_reader LOGIN PASSWORD '…'. Run it again after an upgrade.
     """
+    from rag.store.audit import put_audit_event
     from rag.store.database import Database
     from rag.store.migrate import require_current
     from rag.store.reader_role import grant_reading
@@ -58,6 +59,8 @@ def reader_role(context: typer.Context, as_json: JsonOption = False) -> None:
     database = Database(settings_of(context).resolved_database_url)
     require_current(database)
     names = grant_reading(database)
+    with database.write() as session:
+        put_audit_event(session, operator(), "db.reader_role")
     if as_json:
         print_json({"database": str(database), "readable": names})
     else:

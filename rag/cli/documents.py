@@ -15,7 +15,7 @@ from rag.cli.ingestion_report import finish
 from rag.cli.looking import CallerLabelOption, FilterOption, caller_with
 from rag.cli.output import Counter, console, note, open_output, plain, print_json, print_table
 from rag.cli.paging import CursorOption, note_next
-from rag.cli.state import open_database, settings_of
+from rag.cli.state import open_database, operator, settings_of
 from rag.cli.wording import short_source, synthetic
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def erase(
     if not yes:
         _confirm_erasure()
     with Rag(settings_of(context)) as service:
-        dataset_ids = service.erase_document(document_id, reason=reason)
+        dataset_ids = service.erase_document(document_id, reason=reason, caller=operator())
     if as_json:
         print_json({"erased": document_id, "dataset_ids": dataset_ids, **asdict(remains)})
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from rag.cli.output import console, note, open_output, plain, print_json
-from rag.cli.state import open_database
+from rag.cli.state import open_database, operator
 
 if TYPE_CHECKING:
     from rag.review.training_file import TrainingFile
@@ -43,6 +43,7 @@ def training(
     from rag.records import Origin
     from rag.review.training_file import training_file
     from rag.store.answers import get_answer
+    from rag.store.audit import audit_reading
     from rag.store.reviews import judged_answer_ids
 
     if origin is not None and origin not in get_args(Origin):
@@ -50,6 +51,7 @@ def training(
     moment = None if since is None else since.replace(tzinfo=since.tzinfo or UTC)
     with open_database(context) as database, database.read() as session:
         ids = judged_answer_ids(session, collection=collection, since=moment, with_thumbs=with_thumbs)
+        audit_reading(database, operator(), "answer.list", ids)
         made = training_file(
             (get_answer(session, answer_id) for answer_id in ids),
             with_thumbs=with_thumbs,

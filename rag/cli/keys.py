@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rag.cli.output import console, note, plain, print_json, print_table
-from rag.cli.state import open_database
+from rag.cli.state import open_database, operator
 
 app = typer.Typer(help="API keys: who may use the REST API and the pages, and for what.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -34,7 +34,6 @@ def create(
     """Make an API key. It is shown once: only its hash is kept."""
     from rag.api.key_schemas import ApiKeyResponse
     from rag.errors import InvalidInput
-    from rag.records import OWNER
     from rag.store.api_keys import NewApiKey, create_api_key
 
     if access_label and no_access_label:
@@ -49,7 +48,7 @@ def create(
         expires_in_days=expires_in_days,
     )
     with open_database(context) as database, database.write() as session:
-        made, words = create_api_key(session, new, caller=OWNER)
+        made, words = create_api_key(session, new, caller=operator())
     if as_json:
         print_json({**ApiKeyResponse.from_record(made).model_dump(mode="json"), "key": words})
         return
@@ -91,11 +90,10 @@ def revoke(
 ) -> None:
     """Let a key open nothing any more, nor the sign-ins made with it."""
     from rag.api.key_schemas import ApiKeyResponse
-    from rag.records import OWNER
     from rag.store.api_keys import get_api_key, revoke_api_key
 
     with open_database(context) as database, database.write() as session:
-        revoke_api_key(session, key_id, caller=OWNER)
+        revoke_api_key(session, key_id, caller=operator())
         revoked = get_api_key(session, key_id)
     if as_json:
         print_json(ApiKeyResponse.from_record(revoked).model_dump(mode="json"))

@@ -27,11 +27,13 @@ from rag.cli import (
     index,
     ingest,
     keys,
+    logs,
     search,
     serve,
     sql,
     train,
     usage,
+    users,
 )
 from rag.cli.output import note
 from rag.config import load_settings
@@ -62,6 +64,8 @@ app.add_typer(export.app, name="export")
 app.add_typer(index.app, name="index")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(logs.app, name="logs")
+app.add_typer(users.app, name="users")
 app.add_typer(db.app, name="db")
 app.add_typer(train.app, name="train")
 

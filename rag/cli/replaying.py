@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.output import console, plain, print_json
-from rag.cli.state import settings_of
+from rag.cli.state import operator, settings_of
 from rag.records import Hit
 
 SHOWN_CHARS = 70
@@ -23,9 +23,11 @@ def replay(
     """Ask a logged question again as it was asked: the same words, or what is different now and why."""
     from rag.api.replay_schemas import ReplayResponse
     from rag.assemble import Rag
+    from rag.store.audit import audit_reading
 
     with Rag(settings_of(context)) as service:
         found = service.replay(answer_id)
+        audit_reading(service.database, operator(), "answer.read", [answer_id])
     if as_json:
         print_json(ReplayResponse.from_record(found).model_dump(mode="json"))
     else:

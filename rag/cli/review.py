@@ -6,7 +6,7 @@ import typer
 
 from rag.cli.output import note, print_json, print_table
 from rag.cli.paging import CursorOption, note_next
-from rag.cli.state import open_database
+from rag.cli.state import open_database, operator
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CollectionOption = Annotated[str | None, typer.Option(help="Only this collection.")]
@@ -23,11 +23,14 @@ def queue(
     """What to review first, and why; `rag answers rate ID up|down --review` takes an answer out of it."""
     from rag.api.paging import read_cursor
     from rag.api.review_schemas import QUEUE, ReviewQueueResponse
+    from rag.store.audit import audit_reading
     from rag.store.review_queue import QueueCursor, list_queue
 
     after = QueueCursor.parse(read_cursor(cursor, QUEUE, first="")) if cursor else None
-    with open_database(context) as database, database.read() as session:
-        queued = list_queue(session, collection=collection, after=after, limit=limit + 1)
+    with open_database(context) as database:
+        with database.read() as session:
+            queued = list_queue(session, collection=collection, after=after, limit=limit + 1)
+        audit_reading(database, operator(), "answer.list", [one.answer_id for one in queued[:limit]])
     page = ReviewQueueResponse.from_records(queued, limit=limit)
     if as_json:
         print_json(page.model_dump(mode="json"))

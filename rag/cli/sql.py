@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag.cli.output import note, print_json, print_table
-from rag.cli.state import open_database
+from rag.cli.state import open_database, operator
 
 if TYPE_CHECKING:
     from rag.store.sql_console import QueryResult
+
+MAX_AUDITED_CHARS = 1_000
+"""Of a query, what stands in the audit."""
 
 
 class Format(StrEnum):
@@ -31,6 +34,7 @@ def sql(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Query the log with SQL: the views of docs/sql.md and the tables behind them. Nothing can be changed."""
+    from rag.store.audit import put_audit_event
     from rag.store.sql_console import QueryResult, readable_columns, run_query
 
     with open_database(context) as database:
@@ -39,6 +43,8 @@ def sql(
             rows = tuple((name, column) for name, columns in readable.items() for column in columns)
             found = QueryResult(columns=("table", "column"), rows=rows, has_more=False)
         else:
+            with database.write() as session:
+                put_audit_event(session, operator(), "sql.query", details={"query": query[:MAX_AUDITED_CHARS]})
             found = run_query(database, query, limit=limit, timeout_s=timeout)
     _print(found, Format.JSON if as_json else output_format)
     if found.has_more:

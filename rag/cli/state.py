@@ -1,5 +1,7 @@
 """What the global options say, kept in typer's context for the commands."""
 
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -7,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rag.config import Settings
+from rag.records import Caller
 
 if TYPE_CHECKING:
     from rag.store.database import Database
@@ -19,19 +22,29 @@ def settings_of(context: typer.Context) -> Settings:
     return settings
 
 
+def operator() -> Caller:
+    """Who is at the command line, for the audit: whoever holds the database, named as the operating system does."""
+    number = os.getuid()
+    try:
+        return Caller(os_user=pwd.getpwuid(number).pw_name)
+    except KeyError:  # a container may run as a user without a name
+        return Caller(os_user=str(number))
+
+
 @contextmanager
-def open_database(context: typer.Context) -> Iterator["Database"]:
-    """The migrated database alone, for commands that need no model.
+def open_database(context: typer.Context, *, writes_plain: bool = False) -> Iterator["Database"]:
+    """The migrated database alone, for commands that need no model; ``writes_plain`` as in ``rag.store.opening``.
 
     Raises:
         StoreUnavailable: it cannot be opened, or ``rag db upgrade`` has not been run.
     """
-    from rag.store.database import Database
+    from rag.store import opening
     from rag.store.migrate import require_current
 
-    database = Database(settings_of(context).resolved_database_url)
+    database = opening.open_database(settings_of(context), writes_plain=writes_plain)
     try:
         require_current(database)
+        opening.require_keys(database)
         yield database
     finally:
         database.dispose()

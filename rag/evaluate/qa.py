@@ -13,7 +13,7 @@ from rag.evaluate.qa_metrics import figures_of_run
 from rag.evaluate.resuming import Asking, interrupted_run, lock_of_run, run_to_resume
 from rag.generators.generator import Generation
 from rag.retriever import Retriever, SearchResult
-from rag.store.answers import NewAnswer, insert_answer
+from rag.store.answers import NewAnswer
 from rag.store.database import Database
 from rag.store.documents import get_document
 from rag.store.evaluations import (
@@ -148,11 +148,11 @@ class QaEvaluation:
                 exact_match=figures.exact_match,
                 f1=figures.f1,
                 abstained=answer.abstained,
-                answer_id=insert_answer(session, answer),
+                answer_id=self._answerer.insert(session, answer),
                 gold_rank=rank,
                 measures=measures,
             )
-            add_results(session, run_id, [result])
+            add_results(session, run_id, [self._answerer.mask.result(result)])
 
     def _find(self, question: SquadQuestion) -> tuple[SearchResult, int | None]:
         """What is to be read, and the rank of the gold document among what was retrieved."""

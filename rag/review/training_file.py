@@ -106,6 +106,10 @@ def locate(words: str, text: str, *, start: int = 0) -> tuple[int, int] | None:
 def _example(logged: LoggedAnswer, *, with_thumbs: bool) -> _Example | str:
     """What is to be learned of an answer, or why nothing is."""
     answer, given = logged.answer, _last_word(logged.feedback, with_thumbs=with_thumbs)
+    if not answer.question:
+        return "It was anonymised."
+    if {"question", "answer"} & set(answer.masked):
+        return "Personal data was masked in its question or answer."
     if given is None:
         return "It was not judged."
     if given.corrected_answer and given.corrected_answer.strip():

@@ -14,6 +14,7 @@ from rag.errors import InvalidInput
 from rag.records import OWNER, Caller, Origin
 from rag.store.access import answers_open_to
 from rag.store.answer_order import NEWEST_FIRST, AnswerCursor, AnswerSort, beyond, ordering
+from rag.store.encryption import cipher_of
 from rag.store.review_views import ANSWER_REVIEW
 from rag.store.tables import Answer
 
@@ -116,7 +117,8 @@ def list_answers(
     same for the newest first.
 
     Raises:
-        InvalidInput: ``limit`` is below 1, ``rating`` is neither 1 nor -1, or the list is not sorted so.
+        InvalidInput: ``limit`` is below 1, ``rating`` is neither 1 nor -1, the list is not sorted so, or ``contains``
+            asks of an encrypted log.
     """
     if limit < 1:
         raise InvalidInput("limit must be at least 1.")
@@ -135,8 +137,7 @@ def list_answers(
     if until is not None:
         wanted.append(review.created_at < _in_utc(until))
     if contains is not None:
-        words = (review.question, review.answer)
-        wanted.append(or_(*(column.icontains(contains, autoescape=True) for column in words)))
+        wanted.append(_has_words(session, contains))
     if user_id is not None:
         wanted.append(review.answer_id.in_(select(Answer.id).where(Answer.user_id == user_id)))
     wanted += [*_judged(rated=rated, reviewed=reviewed), *(score.conditions() if score else [])]
@@ -146,6 +147,13 @@ def list_answers(
         wanted.append(beyond(_REVIEW, sort, after))
     statement = select(_REVIEW).where(*wanted).order_by(*ordering(_REVIEW, sort)).limit(limit)
     return [ReviewRow(**row._mapping) for row in session.execute(statement)]
+
+
+def _has_words(session: Session, contains: str) -> ColumnElement[bool]:
+    if cipher_of(session.get_bind().dialect).has_keys:
+        raise InvalidInput("The log is encrypted, so its words cannot be searched; leave contains out.")
+    words = (_REVIEW.c.question, _REVIEW.c.answer)
+    return or_(*(column.icontains(contains, autoescape=True) for column in words))
 
 
 def _judged(*, rated: bool | None, reviewed: bool | None) -> list[ColumnElement[bool]]:

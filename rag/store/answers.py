@@ -13,13 +13,12 @@ from rag.records import OWNER, Answer, AnswerSpan, Caller, Citation, ConfidenceK
 from rag.store import tables
 from rag.store.access import answers_open_to, asker_of, put_asker
 from rag.store.answer_links import UNLINKED, AnswerLinks, link_values, put_context
+from rag.store.answer_trace import TRACE, trace_fields, trace_values
 from rag.store.datasets import dataset_held
 from rag.store.document_values import checked_origin
 
 TIMINGS = ("embed", "retrieve", "rerank", "read", "score", "total")
 """The stages whose milliseconds are logged, in columns of that name with ``_ms``."""
-_TRACE = "trace"
-"""The key among the settings under which the log keeps what is known of the answer's characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class NewAnswer:
 
     ``index_change_id`` is the last change that the index had seen. ``settings`` holds what shaped the answer (top_k,
     filters, thresholds, number types). ``timings_ms`` is keyed by ``TIMINGS``; a stage that did not run is left out.
-    ``caller`` is who asked: with their eyes it was searched.
+    ``caller`` is who asked: with their eyes it was searched. ``masked`` says what was masked in which field.
     """
 
     collection_id: int
@@ -81,6 +80,7 @@ class NewAnswer:
     unsupported: Sequence[tuple[int, int]] = ()
     notes: Sequence[str] = ()
     links: AnswerLinks = UNLINKED
+    masked: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,16 @@ def insert_answer(session: Session, new: NewAnswer) -> int:
         model_sha256=new.model_sha256 or None,
         embedding_model=new.embedding_model,
         index_change_id=new.index_change_id,
-        settings={**new.settings, _TRACE: _trace_values(new)},
+        settings={
+            **new.settings,
+            TRACE: trace_values(
+                confidence_kind=new.confidence_kind,
+                spans=new.spans,
+                unsupported=new.unsupported,
+                notes=new.notes,
+                masked=new.masked,
+            ),
+        },
         dataset_id=dataset_held(session, new.collection_id, index_change_id=new.index_change_id),
         evaluation_run_id=new.evaluation_run_id,
         user_id=new.caller.user_id,
@@ -181,13 +190,13 @@ def get_answer(session: Session, answer_id: int, *, caller: Caller = OWNER) -> L
             conversation_id=row.conversation_id,
             previous_answer_id=row.previous_answer_id,
             based_on_answer_id=row.based_on_answer_id,
-            **_trace(row.settings.get(_TRACE, {})),
+            **trace_fields(row.settings.get(TRACE, {})),
         ),
         collection_id=row.collection_id,
         model_sha256=row.model_sha256,
         embedding_model=row.embedding_model,
         index_change_id=row.index_change_id,
-        settings={name: value for name, value in row.settings.items() if name != _TRACE},
+        settings={name: value for name, value in row.settings.items() if name != TRACE},
         caller=replace(asker_of(session, answer_id), user_id=row.user_id),
         dataset_id=row.dataset_id,
         dataset=dataset,
@@ -286,28 +295,6 @@ def _citation_values(answer_id: int, ordinal: int, citation: Citation) -> dict[s
         "start_char": citation.start,
         "end_char": citation.end,
         "quote": citation.quote,
-    }
-
-
-def _trace_values(new: NewAnswer) -> dict[str, Any]:
-    return {
-        "confidence_kind": new.confidence_kind,
-        "spans": [[s.answer_start, s.answer_end, s.citation, s.start, s.end] for s in new.spans],
-        "unsupported": [list(characters) for characters in new.unsupported],
-        "notes": list(new.notes),
-    }
-
-
-def _trace(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as fields of ``Answer``; answers of older versions have none."""
-    return {
-        "confidence_kind": values.get("confidence_kind", "probability"),
-        "spans": tuple(
-            AnswerSpan(answer_start=answer_start, answer_end=answer_end, citation=citation, start=start, end=end)
-            for answer_start, answer_end, citation, start, end in values.get("spans", ())
-        ),
-        "unsupported": tuple((start, end) for start, end in values.get("unsupported", ())),
-        "notes": tuple(values.get("notes", ())),
     }
 
 

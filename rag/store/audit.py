@@ -21,7 +21,11 @@ from rag.store.tables import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """Who did what to what. Without a user it was whoever holds the database, or this machine's own caller."""
+    """Who did what to what.
+
+    Without a user it was the command line, whose user of the operating system is in ``details`` as ``os_user``, or a
+    caller who needed no key.
+    """
 
     id: int
     created_at: datetime
@@ -53,7 +57,7 @@ def put_audit_event(
             "api_key_id": caller.api_key_id,
             "action": action,
             "target": None if target is None else str(target),
-            "details": dict(details or {}),
+            "details": {**(details or {}), **({"os_user": caller.os_user} if caller.os_user else {})},
             "request_id": caller.request_id,
         },
     )
@@ -74,6 +78,19 @@ def audit_reading(database: Database, caller: Caller, action: str, answer_ids: S
         details = {} if target is not None else {"answer_ids": list(of_others)}
         with database.write() as session:
             put_audit_event(session, caller, action, target=target, details=details)
+
+
+def audit_conversations(database: Database, caller: Caller, users: Mapping[int, str | None]) -> None:
+    """Write down that ``caller`` sees what these conversations begin with, if any are others'; whose each is, by id.
+
+    Raises:
+        StoreUnavailable: it cannot be written, so they must not be shown.
+    """
+    of_others = sorted(number for number, user_id in users.items() if user_id != caller.user_id)
+    if of_others:
+        with database.write() as session:
+            details = {"conversation_ids": of_others}
+            put_audit_event(session, caller, "conversation.list", details=details)
 
 
 def list_audit_events(

@@ -26,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from rag.errors import Busy, InvalidInput, StoreUnavailable
 from rag.store.database_errors import READ_ONLY, translate
+from rag.store.encryption import PLAIN, LogCipher, cipher_of, use_cipher
 
 DRIVERS = {
     "sqlite": "sqlite",
@@ -49,8 +50,8 @@ class Database:
     ``busy_timeout`` is how many seconds to wait for another process's lock, for a free connection and for a server.
     """
 
-    def __init__(self, url: str, *, busy_timeout: float = 10.0) -> None:
-        """Prepare a pool for an SQLAlchemy URL.
+    def __init__(self, url: str, *, busy_timeout: float = 10.0, cipher: LogCipher = PLAIN) -> None:
+        """Prepare a pool for an SQLAlchemy URL; ``cipher`` encrypts the columns of the log that hold words.
 
         Raises:
             InvalidInput: ``database_url`` is no such URL, names another database system, or its driver is missing.
@@ -60,7 +61,13 @@ class Database:
         self.dialect: str = self._url.get_backend_name()
         self.path: Path | None = _sqlite_path(self._url) if self.dialect == "sqlite" else None
         self._engine = self._create_engine()
+        use_cipher(self._engine.dialect, cipher)
         self._writer = self._engine.execution_options(**{_WRITER: True})
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether there are keys for the log, so that the database cannot search its words."""
+        return cipher_of(self._engine.dialect).has_keys
 
     @property
     def url(self) -> URL:

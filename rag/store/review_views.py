@@ -50,7 +50,7 @@ def _count(table: str, condition: str = "") -> str:
 _ANSWER_COLUMNS = (
     ViewColumn("created_at", "answers.created_at", "moment", "When it was given, UTC."),
     ViewColumn("collection", "collections.name", "text", "The collection that was asked."),
-    ViewColumn("question", "answers.question", "text", "What was asked."),
+    ViewColumn("question", "answers.question", "text", "What was asked; empty where it was anonymised."),
     ViewColumn("answer", "answers.answer", "text", "What was answered; empty where it abstained."),
     ViewColumn("abstained", "answers.abstained", "boolean", "Whether the answer was withheld."),
     ViewColumn("confidence", "answers.confidence", "number", "How sure the generator was, 0 to 1."),
@@ -265,7 +265,8 @@ REVIEW_QUEUE = View(
     ),
     # In steps, each made once: else every mention of a score looks it up again, and there are many.
     first=f"""WITH scored AS MATERIALIZED (
-    SELECT answer_id, abstained, rating, {", ".join(_COMPARED)} FROM answer_review WHERE num_reviews = 0
+    SELECT answer_id, abstained, rating, {", ".join(_COMPARED)} FROM answer_review
+    WHERE num_reviews = 0 AND question <> ''
 ),
 ranged AS MATERIALIZED (
     SELECT scored.answer_id, scored.abstained, scored.rating, {_LOWEST} AS lowest_score, {_HIGHEST} AS highest_score

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
+from rag.store.encryption import EncryptedText
 from rag.store.table_conventions import NEVER_REUSE_IDS, Base, Id
 
 
@@ -104,9 +105,9 @@ class EvaluationResult(Base):
     id: Mapped[Id]
     run_id: Mapped[int] = mapped_column(ForeignKey("evaluation_runs.id", ondelete="CASCADE"), index=True)
     question_id: Mapped[str]
-    question: Mapped[str]
+    question: Mapped[str] = mapped_column(EncryptedText())
     reference_answers: Mapped[list[str]]
-    prediction: Mapped[str]
+    prediction: Mapped[str] = mapped_column(EncryptedText())
     answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id", ondelete="SET NULL"), index=True)
     exact_match: Mapped[float]
     f1: Mapped[float]

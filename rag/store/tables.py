@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from rag.store.conversation_tables import AnswerContextDocument as AnswerContextDocument
 from rag.store.conversation_tables import Conversation as Conversation
 from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
+from rag.store.encryption import EncryptedText
 from rag.store.key_tables import ApiKey as ApiKey
 from rag.store.run_tables import EvaluationResult as EvaluationResult
 from rag.store.run_tables import EvaluationRun as EvaluationRun
@@ -244,8 +245,8 @@ class Answer(Base):
 
     id: Mapped[Id]
     collection_id: Mapped[int] = mapped_column(ForeignKey("collections.id"), index=True)
-    question: Mapped[str]
-    answer: Mapped[str]
+    question: Mapped[str] = mapped_column(EncryptedText())
+    answer: Mapped[str] = mapped_column(EncryptedText())
     abstained: Mapped[bool]
     confidence: Mapped[float]
     model: Mapped[str]
@@ -266,7 +267,7 @@ class Answer(Base):
     # No foreign keys: an answer may be deleted before those that followed it.
     previous_answer_id: Mapped[int | None]
     based_on_answer_id: Mapped[int | None]
-    standalone_question: Mapped[str | None]
+    standalone_question: Mapped[str | None] = mapped_column(EncryptedText())
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -306,7 +307,7 @@ class AnswerPassage(Base):
     row: Mapped[int | None]
     start_char: Mapped[int]
     end_char: Mapped[int]
-    text: Mapped[str]
+    text: Mapped[str] = mapped_column(EncryptedText())
     keyword_score: Mapped[float | None]
     vector_score: Mapped[float | None]
     fused_score: Mapped[float | None]
@@ -340,7 +341,7 @@ class Citation(Base):
     row: Mapped[int | None]
     start_char: Mapped[int]
     end_char: Mapped[int]
-    quote: Mapped[str]
+    quote: Mapped[str] = mapped_column(EncryptedText())
 
 
 class AnswerScore(Base):
@@ -372,8 +373,8 @@ class Feedback(Base):
     id: Mapped[Id]
     answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), index=True)
     rating: Mapped[int]
-    comment: Mapped[str | None]
-    corrected_answer: Mapped[str | None]
+    comment: Mapped[str | None] = mapped_column(EncryptedText())
+    corrected_answer: Mapped[str | None] = mapped_column(EncryptedText())
     wrong_passage_id: Mapped[int | None]
     is_review: Mapped[bool] = mapped_column(server_default=false())
     user_id: Mapped[str | None]

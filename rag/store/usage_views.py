@@ -117,7 +117,7 @@ FROM (
             answers.created_at,
             {NORMALIZED_QUESTION} AS normalized_question
         FROM answers
-        WHERE answers.evaluation_run_id IS NULL
+        WHERE answers.evaluation_run_id IS NULL AND answers.question <> ''
     ) AS normalized
     GROUP BY normalized.collection_id, normalized.normalized_question
 ) AS asked

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Boolean, Double, TableClause, column, table
 from sqlalchemy.types import TypeEngine
 
-from rag.store.column_types import BigInt, PlainText, UtcDateTime
+from rag.store.column_types import BigInt, UtcDateTime
+from rag.store.encryption import DecryptedText
 
 # What the two databases have no common word for. The results are the same: letters without accents in lower case,
 # days of UTC as text.
@@ -30,7 +31,7 @@ DIALECTS = {
 TYPES: dict[str, TypeEngine[Any]] = {
     "integer": BigInt,
     "number": Double(),
-    "text": PlainText(),
+    "text": DecryptedText(),
     "boolean": Boolean(),
     "moment": UtcDateTime(),
 }

@@ -85,7 +85,7 @@ def test_answer_has_the_fields_that_are_promised(document: dict[str, Any]) -> No
     schemas = document["components"]["schemas"]
     promised = {"id", "question", "collection", "answer", "abstained", "confidence", "citations", "passages", "scores"}
     promised |= {"timings_ms", "model", "created_at", "confidence_kind", "spans", "unsupported", "notes"}
-    promised |= {"standalone_question", "conversation_id", "previous_answer_id", "based_on_answer_id"}
+    promised |= {"standalone_question", "conversation_id", "previous_answer_id", "based_on_answer_id", "masked"}
     assert promised == set(schemas["AnswerResponse"]["properties"])
     assert {"id", "text", "origin", "scores", "also_in"} <= set(schemas["HitResponse"]["required"])
     assert "origin" in schemas["CitationResponse"]["required"]

@@ -33,6 +33,26 @@ RESPONSES: dict[str, dict[str, Any]] = {
     "GET /v1/keys": {"200": {"keys": [KEY]}},
     "DELETE /v1/keys/{key_id}": {"200": {**KEY, "revoked_at": MOMENT}},
     "GET /v1/audit-events": {"200": {"events": [EVENT], "next": None}},
+    "GET /v1/users/{user_id}/data": {
+        "200": {
+            "records": [
+                {"record": "user", "id": "amara", "created_at": MOMENT},
+                {"record": "api_key", **KEY},
+                {"record": "audit_event", **EVENT},
+            ]
+        }
+    },
+    "DELETE /v1/users/{user_id}/data": {
+        "200": {
+            "erased": False,
+            "num_answers": 12,
+            "num_conversations": 2,
+            "num_feedback": 3,
+            "num_api_keys": 1,
+            "num_sign_ins": 1,
+            "num_audit_events": 9,
+        }
+    },
     "POST /session": {
         "201": {"user_id": "amara", "role": "reviewer", "expires_at": MOMENT, "csrf_token": "the token"},
     },

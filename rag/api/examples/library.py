@@ -72,6 +72,7 @@ ASKED = {
     "standalone_question": None,
     "previous_answer_id": None,
     "based_on_answer_id": None,
+    "masked": [],
     "created_at": MOMENT,
 }
 FEEDBACK = {

@@ -11,7 +11,7 @@ from rag.api.conversation_schemas import (
 from rag.api.paging import Cursor, Limit, cut_page, read_cursor
 from rag.api.problems import problems
 from rag.api.service import Service
-from rag.store.audit import audit_reading
+from rag.store.audit import audit_conversations, audit_reading
 from rag.store.conversations import delete_conversation, get_conversation, list_conversations
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
@@ -30,6 +30,7 @@ def list_some(
         before_id = read_cursor(cursor, "conversations", first=0) or None
         found = list_conversations(session, before_id=before_id, limit=limit + 1, caller=caller)
     shown, following = cut_page(found, "conversations", limit=limit, key=lambda summary: summary.id)
+    audit_conversations(service.database, caller, {summary.id: summary.user_id for summary in shown})
     return ConversationListResponse(
         conversations=[ConversationSummaryResponse.from_record(summary) for summary in shown], next=following
     )
