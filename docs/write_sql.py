@@ -128,7 +128,7 @@ It prints the same for both databases: moments as text in UTC, true and false as
 them, through views and subqueries as well; on PostgreSQL the plan of the query is looked through before it runs, and functions that could go around that are refused.
 
 On PostgreSQL, people with a client of their own can be given the role `rag_reader`, which can read these tables and views and do nothing else. The server holds to that, so it is
-the stronger of the two. `rag db reader-role` makes it, and again after an upgrade lets it read what is new; then, as its owner:
+the stronger of the two. `rag sql` is not for it, since that writes down who queried what. `rag db reader-role` makes it, and again after an upgrade lets it read what is new; then, as its owner:
 
 ```sql
 ALTER ROLE rag_reader LOGIN PASSWORD '…';

@@ -1,5 +1,6 @@
 """``rag db``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from rag.cli.state import operator, settings_of
 
 if TYPE_CHECKING:
     from rag.backup import BackupManifest
+    from rag.store.database import Database
 
 app = typer.Typer(help="The database.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -22,8 +24,10 @@ def upgrade(context: typer.Context, as_json: JsonOption = False) -> None:
     from rag.store.database import Database
 
     database = Database(settings_of(context).resolved_database_url)
-    migrate.upgrade(database)
+    before = migrate.upgrade(database)
     revision = migrate.current_revision(database)
+    if before != revision:
+        _audit(database, "db.upgrade", {"from": before, "to": revision})
     if as_json:
         print_json({"database": str(database), "revision": revision})
     else:
@@ -78,6 +82,7 @@ def backup(
     from rag.backup import back_up
 
     manifest = back_up(settings_of(context), file, force=force)
+    _audit_in(context, "db.backup", {"file": str(file)})
     num_bytes = file.stat().st_size
     if as_json:
         print_json({"file": str(file), "num_bytes": num_bytes, **_told(manifest)})
@@ -97,6 +102,7 @@ def restore(
     from rag.store.migrate import head_revision
 
     restored = put_back(settings_of(context), file, force=force)
+    _audit_in(context, "db.restore", {"file": str(file), "created_at": restored.manifest.created_at})
     for difference in restored.differences:
         note(difference)
     is_older = restored.manifest.revision != head_revision()
@@ -106,6 +112,32 @@ def restore(
         console().print(f"restored {file} of {restored.manifest.created_at}, revision {restored.manifest.revision}")
     if is_older:
         note("run `rag db upgrade`: the backup is of an older version")
+
+
+def _audit_in(context: typer.Context, action: str, details: Mapping[str, object]) -> None:
+    from rag.store.database import Database
+
+    database = Database(settings_of(context).resolved_database_url)
+    try:
+        _audit(database, action, details)
+    finally:
+        database.dispose()
+
+
+def _audit(database: "Database", action: str, details: Mapping[str, object]) -> None:
+    """Write down an act that is done, or say that it cannot be: a full disk must not keep anybody from a backup."""
+    from rag.errors import StoreUnavailable
+    from rag.store.audit import put_audit_event
+    from rag.store.migrate import current_revision, head_revision
+
+    if current_revision(database) != head_revision():
+        note(f"{action} is not in the audit: the database is of another version")
+        return
+    try:
+        with database.write() as session:
+            put_audit_event(session, operator(), action, details=details)
+    except StoreUnavailable as error:
+        note(f"{action} is not in the audit: {error}")
 
 
 def _told(manifest: "BackupManifest") -> dict[str, object]:

@@ -122,7 +122,7 @@ def _example(logged: LoggedAnswer, *, with_thumbs: bool) -> _Example | str:
         return "It abstained rightly, but had no passage to abstain from."
     return _Example(
         answer_id=answer.id,
-        question=answer.question,
+        question=answer.searched_question,
         judged="unanswerable",
         passage=answer.passages[0],
         start=None,
@@ -148,7 +148,7 @@ def _located(logged: LoggedAnswer, words: str, judged: Judged, *, wrong: int | N
         if place is not None:
             return _Example(
                 answer_id=answer.id,
-                question=answer.question,
+                question=answer.searched_question,
                 judged=judged,
                 passage=hit,
                 start=place[0],

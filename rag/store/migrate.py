@@ -20,8 +20,10 @@ from rag.store.tables import Base
 PACKAGE = Path(__file__).parents[1]
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations up to ``revision`` in one transaction. A missing SQLite file is made.
+def upgrade(database: Database, revision: str = "head") -> str | None:
+    """Run the migrations up to ``revision`` in one transaction, and return what it was before; None: nothing.
+
+    A missing SQLite file is made.
 
     Raises:
         InvalidInput: there is no such revision.
@@ -29,8 +31,10 @@ def upgrade(database: Database, revision: str = "head") -> None:
     """
     _require_revision(revision)
     with database.migrate() as connection:
-        _require_known(database, MigrationContext.configure(connection).get_current_revision())
+        before = MigrationContext.configure(connection).get_current_revision()
+        _require_known(database, before)
         command.upgrade(_config(connection), revision)
+    return before
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from sqlalchemy import update
 
 from rag.reader.input_format import ReaderTokenizer
 from rag.records import Hit
 from rag.review.training_file import TrainingFile, locate, training_file
+from rag.store import tables
 from rag.store.answers import LoggedAnswer, add_feedback, get_answer, insert_answer
 from rag.store.database import Database
 from rag.store.reviews import judged_answer_ids
@@ -51,6 +53,13 @@ def test_what_each_judgement_gives(log: Database) -> None:
     assert [(each.answer_id, each.reason) for each in made.left_out] == [
         (12, "It is judged bad, and no corrected answer is given.")
     ]
+
+
+def test_follow_up_is_learned_in_the_form_in_which_it_was_read(log: Database) -> None:
+    with log.write() as session:
+        said = {"question": "And for how long?", "standalone_question": "How long is the leave?"}
+        session.execute(update(tables.Answer).where(tables.Answer.id == 1).values(**said))
+    assert questions(training_file(judged(log)))[1]["question"] == "How long is the leave?"
 
 
 def test_every_answer_stands_at_its_place(log: Database) -> None:
