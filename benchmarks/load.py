@@ -36,6 +36,8 @@ ROOT = Path(__file__).parents[1]
 MIX = {"question": 0.6, "search": 0.2, "upload": 0.12, "delete": 0.08}
 NUM_TOPICS = 40
 START_S, REQUEST_S = 180, 60
+NUM_PARTS = 8
+"""Of the time, after each of which the server's memory is looked at."""
 REFUSED = (429, 503)
 MAX_WAIT_S = 2.0
 """A caller waits no longer than this after a refusal, whatever it is told: the load must stay on."""
@@ -169,23 +171,24 @@ def fill(url: str) -> None:
 
 
 def press(server: Server, *, num_callers: int, seconds: float, kill: bool, seed: int) -> tuple[list[Caller], list[int]]:
-    """Let the callers work; returns them, and the server's memory at the start, in the middle and at the end."""
+    """Let the callers work; returns them, and the server's memory at the start and after each eighth of the time."""
     httpx.post(f"{server.url}/v1/answers", json={"question": "Who keeps the key of room 1?"}, timeout=REQUEST_S)
-    memory, until = [server.memory_bytes()], time.monotonic() + seconds
+    memory, began = [server.memory_bytes()], time.monotonic()
+    until = began + seconds
     callers = [Caller(number) for number in range(num_callers)]
     threads = [threading.Thread(target=c.run, args=(server.url, until), kwargs={"seed": seed}) for c in callers]
     for thread in threads:
         thread.start()
-    time.sleep(seconds / 2)
-    if kill:
-        server.kill()
-        server.start()
-    memory.append(server.memory_bytes())
+    for part in range(1, NUM_PARTS + 1):
+        time.sleep(max(0.0, began + seconds * part / NUM_PARTS - time.monotonic()))
+        if kill and part == NUM_PARTS // 2:
+            server.kill()
+            server.start()
+        memory.append(server.memory_bytes())
     for thread in threads:
         thread.join(seconds + REQUEST_S)
     if any(thread.is_alive() for thread in threads):
         raise SystemExit("A caller was kept waiting without bound.")
-    memory.append(server.memory_bytes())
     return callers, memory
 
 
