@@ -8,12 +8,14 @@ export TOKENIZERS_PARALLELISM = false
 export OMP_WAIT_POLICY = PASSIVE
 # Without it the heaps of all the threads that tests start and end keep what they once held.
 export MALLOC_ARENA_MAX = 2
+PROCESSES := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help install chromium demo test check format serve clean
+.PHONY: help install chromium demo test coverage check format serve clean
 
 help:
 	@echo "make demo    install, ingest the sample handbook, ask, show answers and the logged rows"
 	@echo "make test    install what the tests need, Chromium by apt among it, and run them"
+	@echo "make coverage  the same, and which lines no test runs"
 	@echo "make check   linters, type checker, floors"
 	@echo "make serve   the API with its page on http://127.0.0.1:8000"
 
@@ -43,7 +45,11 @@ chromium:
 	echo "Chromium could not be installed (apt-get as root, or with sudo); install it, or the tests of the pages fail."
 
 test: install chromium
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov=rag --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest $(PROCESSES)
+
+# Apart, because watching every line makes the tests take a third longer.
+coverage: install chromium
+	$(BIN)/python -m pytest $(PROCESSES) --cov=rag --cov-report=term --cov-fail-under=90
 
 check: install
 	$(BIN)/ruff check .

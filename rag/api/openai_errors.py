@@ -3,10 +3,11 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from rag.api.openai_schemas import ErrorDetail, ErrorResponse
 from rag.api.problems import BodyTooLarge, describe_faults, error_headers, note_failure

@@ -178,6 +178,12 @@ def test_busy_server_says_when_to_come_again(client: openai.OpenAI, service: Rag
     assert caught.value.response.headers["retry-after"] == "1"
 
 
+def test_body_that_is_no_text_is_refused_in_the_clients_own_form(url: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = httpx2.post(f"{url}/embeddings", content=b"\xb1E", headers=headers)
+    assert (response.status_code, response.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
 def test_body_that_is_too_large_is_refused_in_the_clients_own_form(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.embeddings.create(model="rag", input="x" * 3_000_000)

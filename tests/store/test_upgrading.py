@@ -114,9 +114,10 @@ def _write_rows(session: Session, vector: bytes) -> None:
                 session.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), 1)"))  # noqa: S608
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_database_of_every_revision_upgrades_with_its_rows(
-    at_revision: Callable[[str], Database], revision: str
+def test_database_of_every_revision_upgrades_with_its_rows_answers_and_takes_documents(
+    at_revision: Callable[[str], Database], database_url: str, revision: str, tmp_path: Path
 ) -> None:
     database = at_revision(revision)
     with pytest.raises(StoreUnavailable, match="rag db upgrade") if revision != REVISIONS[-1] else nullcontext():
@@ -134,14 +135,6 @@ def test_database_of_every_revision_upgrades_with_its_rows(
         logged = list_answers(session)
     assert [row.answer for row in logged] == ([] if revision < BEFORE_ANSWERS else ["Amara Diallo"])
     assert [(row.rating, row.first_quote) for row in logged] == [(1, "Amara Diallo")] * len(logged)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_upgraded_database_answers_filters_and_takes_documents(
-    at_revision: Callable[[str], Database], database_url: str, revision: str, tmp_path: Path
-) -> None:
-    migrate.upgrade(at_revision(revision))
     (tmp_path / "history.txt").write_text("The company moved to Porto in 1994.")
     with Rag(Settings(database_url=database_url, data_dir=tmp_path / "data")) as service:
         answer = service.ask("Who keeps the support rota?", filters={"team": "ops", "year": {"$gte": 2024}})

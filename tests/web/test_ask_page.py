@@ -46,6 +46,7 @@ RECORD_WORDS = """() => {
 
 def ask(page: Page, question: str) -> None:
     """Ask, and wait for the answer."""
+    expect(page.get_by_label("in", exact=True)).to_be_enabled()  # the page's script is at work
     page.get_by_label("Question").fill(question)
     page.keyboard.press("Enter")
     expect(page.locator("#current .answer-card:not(.pending) .asked")).to_have_text(question)
