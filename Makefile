@@ -15,7 +15,7 @@ PROCESSES := -n auto --maxprocesses 4 --dist worksteal
 help:
 	@echo "make demo    install, ingest the sample handbook, ask, show answers and the logged rows"
 	@echo "make test    install what the tests need, Chromium by apt among it, and run them"
-	@echo "make coverage  the same, and which lines no test runs"
+	@echo "make coverage the same, and which lines no test runs"
 	@echo "make check   linters, type checker, floors"
 	@echo "make serve   the API with its page on http://127.0.0.1:8000"
 
