@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from rag.config import Settings
+from rag.disk import file_sha256, flush
 from rag.errors import IndexDamaged, InvalidInput, StoreUnavailable
 from rag.index.embedder import model_folder
 from rag.index.snapshots import SnapshotFolder, check_snapshot
@@ -81,7 +82,7 @@ def back_up(settings: Settings, target: Path, *, force: bool = False) -> BackupM
             manifest = _manifest(settings, database, gathered)
             _pack(gathered, manifest, partial)
         partial.replace(target)
-        _flush(target.absolute().parent)
+        flush(target.absolute().parent)
     except OSError as error:
         raise StoreUnavailable(f"The backup {target} cannot be written ({error.strerror or error}).") from error
     finally:
@@ -173,7 +174,7 @@ def _manifest(settings: Settings, database: Database, gathered: Path) -> BackupM
         models=_models(settings, names),
         settings=_kept_settings(settings),
         files={
-            path.relative_to(gathered).as_posix(): _sha256(path)
+            path.relative_to(gathered).as_posix(): file_sha256(path)
             for path in sorted(gathered.rglob("*"))
             if path.is_file()
         },
@@ -191,7 +192,7 @@ def _folder_sha256(folder: Path) -> str | None:
     if not folder.is_dir():
         return None
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{path.relative_to(folder).as_posix()} {_sha256(path)}\n" for path in files]
+    lines = [f"{path.relative_to(folder).as_posix()} {file_sha256(path)}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -206,7 +207,7 @@ def _pack(gathered: Path, manifest: BackupManifest, target: Path) -> None:
         for name in manifest.files:
             archive.write(gathered / name, name)
     target.chmod(0o600)
-    _flush(target)
+    flush(target)
 
 
 def _unpack(source: Path, folder: Path) -> BackupManifest:
@@ -219,7 +220,7 @@ def _unpack(source: Path, folder: Path) -> BackupManifest:
                 raise InvalidInput(f"{source} is a backup of format {manifest.format}, which this program cannot read.")
             for name, sha256 in manifest.files.items():
                 _unpack_file(archive, name, folder)
-                if _sha256(folder / name) != sha256:
+                if file_sha256(folder / name) != sha256:
                     raise ValueError(f"{name} is not as it was written")
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, zlib.error) as error:
         raise InvalidInput(f"{source} is no whole backup ({error}); take another one.") from error
@@ -275,16 +276,3 @@ def _differences(settings: Settings, manifest: BackupManifest) -> Iterator[str]:
     for name, value in manifest.settings.items():
         if present.get(name, value) != value:
             yield f"The setting {name} is {present[name]!r} here; there it was {value!r}."
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"errors", "observer", "records"},
+    {"disk", "errors", "observer", "records"},
     {"cancellation", "config"},
     {"text", "transformer", "store"},
     {"index", "reader"},

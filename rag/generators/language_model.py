@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from rag.cancellation import NEVER, Cancellation
+from rag.disk import file_sha256
 from rag.errors import GeneratorUnavailable, InvalidInput, ModelError
 from rag.generators.chat_model import ModelOptions, Reply
 from rag.generators.prompt import Prompt
@@ -174,5 +175,4 @@ def _sha256_of(path: Path) -> str:
 @cache
 def _hash(path: Path, num_bytes: int, changed_ns: int) -> str:  # noqa: ARG001 - part of what the cache goes by
     """Read once in a process: weights take as long to hash as to load."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)

@@ -6,7 +6,6 @@ The folder name is the last index change that the snapshot holds. A snapshot is 
 and renamed. The manifest lists every file's SHA-256, so that a truncated, swapped or edited file is noticed.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rag.disk import file_sha256, flush
 from rag.errors import IndexDamaged
 
 log = logging.getLogger(__name__)
@@ -67,12 +67,12 @@ class SnapshotFolder:
         )
         (written / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
         for path in [*written.rglob("*"), written]:
-            _flush(path)
+            flush(path)
         target = self.folder / f"{change_id:012d}"
         if target.exists():
             shutil.rmtree(target)
         written.rename(target)
-        _flush(self.folder)
+        flush(self.folder)
         for old in self.newest()[NUM_KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
         return target
@@ -130,18 +130,5 @@ def _checksums(folder: Path) -> dict[str, str]:
     )
     # The large files come to gigabytes; hashing one leaves Python free to hash another.
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        sums = threads.map(_checksum, paths)
+        sums = threads.map(file_sha256, paths)
         return {path.relative_to(folder).as_posix(): checksum for path, checksum in zip(paths, sums, strict=True)}
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

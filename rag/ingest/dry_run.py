@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rag.config import Settings
 from rag.errors import InvalidInput, NotFound
-from rag.ingest.files import file_sha256, find_files
+from rag.ingest.files import find_files, sha256_if_readable
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
 from rag.ingest.preparation import Preparer
@@ -114,7 +114,7 @@ class _Preview:
         self._refused.append(SourceReason(source=source, reason=reason))
 
     def read(self, path: Path) -> None:
-        sha256 = file_sha256(path)
+        sha256 = sha256_if_readable(path)
         fields = self._fields.described if holds_records(path.name) else ""
         if self._stored:
             known = documents_of_file(self._stored.session, self._stored.collection_id, path.as_uri())

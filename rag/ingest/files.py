@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from rag.disk import file_sha256
 from rag.errors import InvalidInput
 
 
@@ -55,10 +56,9 @@ def bytes_sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def file_sha256(path: Path) -> str | None:
+def sha256_if_readable(path: Path) -> str | None:
     """SHA-256 of a file's bytes; None if it cannot be read, which its reader will then say better."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None

@@ -9,7 +9,7 @@ from rag.errors import InvalidInput
 from rag.ingest.batch import Batch, FinishedFile, PendingDocument
 from rag.ingest.document_lines import read_lines
 from rag.ingest.file_reader import FileReader, ReadFile
-from rag.ingest.files import file_sha256, is_gone
+from rag.ingest.files import is_gone, sha256_if_readable
 from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.preparation import Preparer
 from rag.ingest.prepared_document import PreparedDocument, prepare
@@ -81,7 +81,7 @@ class Reading:
     def _wanted(self, paths: Sequence[Path]) -> Iterable[tuple[Path, str | None, int]]:
         """Each file with its hash, and the number of its documents if all of them are as they were."""
         for path in paths:
-            uri, sha256 = path.as_uri(), file_sha256(path)
+            uri, sha256 = path.as_uri(), sha256_if_readable(path)
             with self._database.read() as session:
                 stored = documents_alike(session, self._collection_id, uri)
                 known = [] if stored or sha256 is None else files_with_hash(session, self._collection_id, sha256)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from rag.disk import flush
 from rag.errors import Busy, InvalidInput, RagError, StoreUnavailable
 from rag.ingest.files import bytes_sha256
 from rag.ingest.labels import Labels
@@ -176,8 +177,4 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(path.parent)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rag.disk import file_sha256
 from rag.errors import ModelError
 from rag.reader.model import ReaderModel
 from rag.transformer.models import load_bert_encoder
@@ -56,12 +57,6 @@ class ReaderConfig:
 def tensor_sha256(tensor: Tensor) -> str:
     """SHA-256 of a tensor's values as float32."""
     return hashlib.sha256(tensor.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def new_reader(encoder_folder: Path, *, num_decoder_layers: int, dropout: float, seed: int) -> ReaderModel:

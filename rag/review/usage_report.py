@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from rag.errors import InvalidInput
 from rag.review.drift import Drift, drifts
 from rag.store.database import Database
-from rag.store.usage import DayOfUsage, Period, usage_by_day, values_of
-from rag.store.usage_totals import DayInAll, days_in_all
+from rag.store.usage import DayInAll, DayOfUsage, Period, usage_by_day, values_of
+from rag.store.usage_totals import days_in_all
 
 MAX_DAYS = 3_660
 """Ten years: more than any log holds, and few enough to stay within the calendar."""

@@ -1,6 +1,5 @@
 """A whole database as one file, taken while others write, and put back. PostgreSQL's own programs do it for theirs."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import inspect
 
+from rag.disk import flush
 from rag.errors import InvalidInput, StoreUnavailable
 from rag.store.database import Database
 
@@ -67,8 +67,7 @@ def put_database(database: Database, copy: Path) -> None:
         database.path.parent.mkdir(parents=True, exist_ok=True)
         new = database.path.with_name(f"{database.path.name}.restoring")
         shutil.copyfile(copy, new)
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(new)
         database.dispose()
         for suffix in SIDE_FILES:
             database.path.with_name(f"{database.path.name}{suffix}").unlink(missing_ok=True)

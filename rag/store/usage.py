@@ -16,12 +16,10 @@ MAX_COMPARED = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayOfUsage:
-    """A row of ``quality_by_day``; ``rag.store.review_views`` says what its columns mean."""
+class DayInAll:
+    """What was asked on one day of UTC (``YYYY-MM-DD``); ``rag.store.review_views`` says what the figures mean."""
 
     day: str
-    collection: str
-    model: str
     num_questions: int
     num_answered: int
     answer_rate: float
@@ -35,6 +33,14 @@ class DayOfUsage:
     num_thumbs_up: int
     num_thumbs_down: int
     num_reviewed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOfUsage(DayInAll):
+    """A row of ``quality_by_day``."""
+
+    collection: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

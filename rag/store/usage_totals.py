@@ -3,7 +3,6 @@
 The view ``quality_by_day`` has a row for each collection and model, and percentiles of groups give none of the whole.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Double, case, cast, func, literal_column, select
@@ -11,29 +10,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from rag.store.review_views import ANSWER_REVIEW, METRICS
-from rag.store.usage import Period, of_group, within
+from rag.store.usage import DayInAll, Period, of_group, within
 from rag.store.view import DIALECTS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DayInAll:
-    """What was asked on one day of UTC (``YYYY-MM-DD``); the columns mean what those of ``quality_by_day`` do."""
-
-    day: str
-    num_questions: int
-    num_answered: int
-    answer_rate: float
-    mean_confidence: float
-    mean_answerability: float | None
-    mean_answer_relevancy: float | None
-    mean_context_precision: float | None
-    mean_faithfulness: float | None
-    p50_ms: float | None
-    p95_ms: float | None
-    num_thumbs_up: int
-    num_thumbs_down: int
-    num_reviewed: int
-
 
 _REVIEW = ANSWER_REVIEW.table()
 

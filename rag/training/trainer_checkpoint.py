@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rag.disk import flush
 from rag.errors import InvalidInput, ModelError
 
 LAST = "last.pt"
@@ -29,7 +30,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise InvalidInput(
             f"The checkpoint {path} cannot be written ({error.strerror}); make room or choose another folder."
@@ -52,12 +53,3 @@ def load_checkpoint(path: Path, *, keys: Collection[str], device: torch.device) 
     if not isinstance(state, dict) or not state.keys() >= set(keys):
         raise ModelError(unreadable)
     return state
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name of a file last as its bytes do (POSIX keeps the two apart)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
