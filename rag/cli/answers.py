@@ -46,8 +46,9 @@ def list_some(
     as_json: JsonOption = False,
 ) -> None:
     """Logged answers, newest first: the rows of the SQL view answer_review. With --json, all of its columns."""
-    from rag.api.paging import cut_page, read_cursor
+    from rag.api.answer_pages import answers_after, page_of_answers
     from rag.api.schemas import AnswerListResponse, AnswerSummary
+    from rag.store.answer_order import NEWEST_FIRST
     from rag.store.answer_review import list_answers
     from rag.store.audit import audit_reading
 
@@ -64,10 +65,10 @@ def list_some(
                 until=until,
                 contains=contains,
                 user_id=user,
-                before_id=read_cursor(cursor, "answers", first=0) or None,
+                after=answers_after(cursor, NEWEST_FIRST),
                 limit=limit + 1,  # one more than is shown tells whether there is a next page
             )
-        rows, following = cut_page(rows, "answers", limit=limit, key=lambda row: row.answer_id)
+        rows, following = page_of_answers(rows, NEWEST_FIRST, limit=limit)
         audit_reading(database, operator(), "answer.list", [row.answer_id for row in rows])
     if as_json:
         page = AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in rows], next=following)

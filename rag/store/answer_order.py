@@ -1,12 +1,12 @@
 """The orders in which the review list can be read, each with the place at which a page of it goes on."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from sqlalchemy import ColumnElement, TableClause, func, tuple_
 
 from rag.errors import InvalidInput
+from rag.store.list_place import parse_place, place_text
 
 AnswerSort = Literal[
     "-created_at",
@@ -23,7 +23,6 @@ AnswerSort = Literal[
     "-total_ms",
 ]
 """A column of ``answer_review``, the lowest value first; with a minus, the highest. Without a value comes last."""
-NO_CURSOR = "The cursor is not one that this list has given; leave it out for the first page."
 NEWEST_FIRST: AnswerSort = "-created_at"
 
 _BEYOND = 1e18
@@ -38,19 +37,13 @@ class AnswerCursor:
     answer_id: int
 
     def __str__(self) -> str:
-        return f"{self.value!r} {self.answer_id}"
+        return place_text(self.value, self.answer_id)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From its text. Raises InvalidInput where that is none."""
-        value, _, answer_id = text.partition(" ")
-        try:
-            cursor = cls(value=float(value), answer_id=int(answer_id))
-        except ValueError as error:
-            raise InvalidInput(NO_CURSOR) from error
-        if not math.isfinite(cursor.value) or not 0 <= cursor.answer_id < 2**63:
-            raise InvalidInput(NO_CURSOR)
-        return cursor
+        value, answer_id = parse_place(text, float, int)
+        return cls(value=value, answer_id=answer_id)
 
 
 def cursor_of(row: Any, sort: AnswerSort) -> AnswerCursor:

@@ -102,7 +102,6 @@ def list_answers(
     rated: bool | None = None,
     reviewed: bool | None = None,
     score: ScoreRange | None = None,
-    before_id: int | None = None,
     sort: AnswerSort = NEWEST_FIRST,
     after: AnswerCursor | None = None,
     limit: int = 50,
@@ -113,8 +112,7 @@ def list_answers(
     The moments are ``since`` inclusive and ``until`` exclusive, in UTC where they have no time zone. ``contains`` is
     looked for in question and answer, upper and lower case alike (SQLite knows the case of ASCII letters only).
     ``user_id`` is who asked. ``rated`` is whether anyone gave feedback, ``reviewed`` whether a reviewer did.
-    ``after`` continues after the last answer of a page (``rag.store.answer_order.cursor_of``); ``before_id`` does the
-    same for the newest first.
+    ``after`` continues after the last answer of a page (``rag.store.answer_order.cursor_of``).
 
     Raises:
         InvalidInput: ``limit`` is below 1, ``rating`` is neither 1 nor -1, the list is not sorted so, or ``contains``
@@ -141,8 +139,6 @@ def list_answers(
     if user_id is not None:
         wanted.append(review.answer_id.in_(select(Answer.id).where(Answer.user_id == user_id)))
     wanted += [*_judged(rated=rated, reviewed=reviewed), *(score.conditions() if score else [])]
-    if before_id is not None:
-        wanted.append(review.answer_id < before_id)
     if after is not None:
         wanted.append(beyond(_REVIEW, sort, after))
     statement = select(_REVIEW).where(*wanted).order_by(*ordering(_REVIEW, sort)).limit(limit)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from rag.errors import InvalidInput
 from rag.records import OWNER, Caller
 from rag.store.access import answers_open_to
+from rag.store.list_place import parse_place, place_text
 from rag.store.review_views import REASONS, REVIEW_QUEUE
 
 
@@ -45,16 +46,13 @@ class QueueCursor:
     answer_id: int
 
     def __str__(self) -> str:
-        return f"{self.priority}.{self.answer_id}"
+        return place_text(self.priority, self.answer_id)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From its text. Raises InvalidInput where that is none."""
-        priority, _, answer_id = text.partition(".")
-        try:
-            return cls(priority=int(priority), answer_id=int(answer_id))
-        except ValueError as error:
-            raise InvalidInput(f"The cursor {text!r} is none that a page of the queue gave out.") from error
+        priority, answer_id = parse_place(text, int, int)
+        return cls(priority=priority, answer_id=answer_id)
 
 
 _QUEUE = REVIEW_QUEUE.table()

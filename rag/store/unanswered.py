@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 from rag.errors import InvalidInput
 from rag.records import OWNER, Caller
 from rag.store.access import answers_open_to
+from rag.store.list_place import parse_place, place_text
 from rag.store.usage_views import UNANSWERED_QUESTIONS
-
-NO_CURSOR = "The cursor is not one that this list has given; leave it out for the first page."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +47,13 @@ class UnansweredCursor:
     last_answer_id: int
 
     def __str__(self) -> str:
-        return f"{self.num_asked}.{self.last_answer_id}"
+        return place_text(self.num_asked, self.last_answer_id)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From its text. Raises InvalidInput where that is none."""
-        num_asked, _, last_answer_id = text.partition(".")
-        try:
-            cursor = cls(num_asked=int(num_asked), last_answer_id=int(last_answer_id))
-        except ValueError as error:
-            raise InvalidInput(NO_CURSOR) from error
-        if not (0 <= cursor.num_asked < 2**63 and 0 <= cursor.last_answer_id < 2**63):
-            raise InvalidInput(NO_CURSOR)
-        return cursor
+        num_asked, last_answer_id = parse_place(text, int, int)
+        return cls(num_asked=num_asked, last_answer_id=last_answer_id)
 
 
 _UNANSWERED = UNANSWERED_QUESTIONS.table()

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from rag.errors import InvalidInput, NotFound
 from rag.records import Citation, DocumentReference, Hit, HitScores
 from rag.store import tables
+from rag.store.answer_order import AnswerCursor
 from rag.store.answer_review import list_answers
 from rag.store.answers import NewAnswer, Score, add_feedback, get_answer, insert_answer
 from rag.store.datasets import create_dataset
@@ -310,7 +311,7 @@ def test_review_list_is_filtered(library: Any, log: Callable[..., int]) -> None:
 
         assert found() == [silent, bad, good]
         assert found(limit=1) == [silent]
-        assert found(before_id=silent, limit=1) == [bad]
+        assert found(after=AnswerCursor(value=0.0, answer_id=silent), limit=1) == [bad]
         assert found(abstained=True) == [silent]
         assert found(abstained=False) == [bad, good]
         assert found(min_confidence=0.4) == [bad, good]

@@ -92,7 +92,7 @@ def test_queue_of_one_collection_and_of_one_caller(log: Database) -> None:
     assert queue(log, caller=Caller(access_labels=frozenset({"hr"}))) == []
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "3", "3.", "3.x", "3.4.5"])
+@pytest.mark.parametrize("cursor", ["", "x", "3", "3.", "3.x", "3.4.5", "3 ", "3 x", "3 4 5", "-1 4", f"{10**20} 4"])
 def test_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
         QueueCursor.parse(cursor)

@@ -51,6 +51,6 @@ def test_collection_and_caller_narrow_it_down(log: Database) -> None:
         assert list_unanswered(session, caller=Caller(role="reader", user_id="nobody")) == []
         with pytest.raises(InvalidInput, match="limit"):
             list_unanswered(session, limit=0)
-    for text in ("nonsense", "1", "-1.7", f"1.{10**20}"):
+    for text in ("nonsense", "1", "-1.7", f"1.{10**20}", "-1 7", f"1 {10**20}"):
         with pytest.raises(InvalidInput, match="cursor"):
             UnansweredCursor.parse(text)

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request
 
 from rag.api.answer_events import produce_answer
+from rag.api.answer_pages import answers_after, page_of_answers
 from rag.api.callers import From
 from rag.api.conversation_schemas import ChainResponse
 from rag.api.event_stream import MEDIA_TYPE, STREAMED, EventStream
 from rag.api.moments import Moment
-from rag.api.paging import Cursor, Limit, cut_page, read_cursor
+from rag.api.paging import Cursor, Limit
 from rag.api.permissions import require_role
 from rag.api.problems import on_rag_error, problems
 from rag.api.schemas import (
@@ -29,7 +30,7 @@ from rag.cancellation import Cancellation
 from rag.errors import InvalidInput
 from rag.records import Answer, Hit
 from rag.store.answer_links import chain_ids
-from rag.store.answer_order import NEWEST_FIRST, AnswerCursor, AnswerSort, cursor_of
+from rag.store.answer_order import NEWEST_FIRST, AnswerSort
 from rag.store.answer_review import ScoreName, ScoreRange, list_answers
 from rag.store.answers import add_feedback, get_answer
 from rag.store.audit import audit_reading
@@ -122,8 +123,6 @@ def list_some(
 
     Readers and contributors see their own answers. A look at those of others is written down.
     """
-    of = f"answers by {sort}"
-    place = read_cursor(cursor, of, first="")
     with service.database.read() as session:
         # One more than is shown tells whether there is a next page.
         rows = list_answers(
@@ -141,11 +140,11 @@ def list_some(
             reviewed=reviewed,
             score=score,
             sort=sort,
-            after=AnswerCursor.parse(place) if place else None,
+            after=answers_after(cursor, sort),
             limit=limit + 1,
             caller=caller,
         )
-    shown, following = cut_page(rows, of, limit=limit, key=lambda row: str(cursor_of(row, sort)))
+    shown, following = page_of_answers(rows, sort, limit=limit)
     audit_reading(service.database, caller, "answer.list", [row.answer_id for row in shown])
     return AnswerListResponse(answers=[AnswerSummary.from_record(row) for row in shown], next=following)
 
