@@ -1,13 +1,13 @@
 // The Ask page: a conversation with the documents. What is asked goes on with the conversation that is open.
 import { announcementOf, answerCard, pendingCard, shortAnswer } from "/static/answer-card.js";
 import { ask } from "/static/answer-stream.js";
+import { fetchCollections } from "/static/collections.js";
 import { showConversations, startConversations } from "/static/conversations.js";
-import { byId, make, say } from "/static/elements.js";
+import { byId, make, option, say } from "/static/elements.js";
 import { chosenFilters, startFilters } from "/static/filters.js";
 import { fetchJson } from "/static/session.js";
 import { countWords } from "/static/words.js";
 
-const MOST_COLLECTIONS = 1000; // more than a list can be chosen from
 let conversationId = null; // the conversation that is open; null before its first answer
 let turns = []; // its answers with their cards, oldest first
 let opening = null; // a promise: the page has what its link names
@@ -136,18 +136,16 @@ function onKey(event) {
 // Starting up.
 
 async function loadCollections(wanted) {
-  const { collections } = await fetchJson(`/v1/collections?limit=${MOST_COLLECTIONS}`);
-  const offered = collections.filter((collection) => !collection.name.startsWith("evaluation:"));
+  const offered = await fetchCollections();
   if (!offered.length) {
     say(byId("status"), "There are no documents yet. Put some in with: rag ingest PATH");
     return;
   }
   byId("collection").replaceChildren(
     ...offered.map(({ name, num_documents }) => {
-      const option = make("option", { text: `${name} (${countWords(num_documents, "document")})` });
-      option.value = name;
-      option.selected = name === wanted;
-      return option;
+      const entry = option(name, `${name} (${countWords(num_documents, "document")})`);
+      entry.selected = name === wanted;
+      return entry;
     }),
   );
   byId("collection").disabled = false;

@@ -1,6 +1,7 @@
 // Charts over days: plain SVG, drawn as wide as there is room, with the same numbers in a table beneath.
 import { make } from "/static/elements.js";
 import { dayName } from "/static/format.js";
+import { table } from "/static/tables.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 210;
@@ -117,25 +118,9 @@ function legendEntry({ name, values }, place, { asBars, format }) {
   return make("li", { children: [key, `${name} `, make("span", { className: "quiet", text: format(values.at(-1)) })] });
 }
 
-function table({ title, days, series, format }) {
-  const head = ["Day", ...series.map(({ name }) => name)].map((text, at) =>
-    make("th", { text, className: at ? "number" : "", attributes: { scope: "col" } }),
-  );
-  const rows = days.map((day, at) =>
-    make("tr", {
-      children: [
-        make("th", { text: day, attributes: { scope: "row" } }),
-        ...series.map(({ values }) => make("td", { className: "number", text: format(values[at]) })),
-      ],
-    }),
-  );
-  return make("table", {
-    children: [
-      make("caption", { className: "unseen", text: title }),
-      make("thead", { children: [make("tr", { children: head })] }),
-      make("tbody", { children: rows }),
-    ],
-  });
+function numbers({ title, days, series, format }) {
+  const columns = [["Day", false], ...series.map(({ name }) => [name, true])];
+  return table(title, columns, days.map((day, at) => [day, ...series.map(({ values }) => format(values[at]))]));
 }
 
 /**
@@ -165,7 +150,7 @@ export function chart(options) {
       make("details", {
         children: [
           make("summary", { text: `The numbers of ${days.length === 1 ? "one day" : `${days.length} days`}` }),
-          make("div", { className: "wide", attributes: { tabindex: "0" }, children: [table(options)] }),
+          numbers(options),
         ],
       }),
     ],

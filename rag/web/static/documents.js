@@ -1,14 +1,16 @@
 // The Documents page: what is in a collection, taking something out of it, and the runs that filled it.
-import { byId, make } from "/static/elements.js";
+import { fetchCollections } from "/static/collections.js";
+import { byId, make, option } from "/static/elements.js";
 import { moment } from "/static/format.js";
 import { showRuns } from "/static/ingestion-runs.js";
-import { fillForm, offerCollections, option, PagedList, query, valuesOf } from "/static/paged-list.js";
+import { fillForm, offerCollections, PagedList, query, valuesOf } from "/static/paged-list.js";
 import { fetchJson, hasRole, whoAmI } from "/static/session.js";
 import { details } from "/static/tables.js";
 import { offerUpload } from "/static/upload.js";
+import { chosenView } from "/static/views.js";
 import { countWords, sourceWords } from "/static/words.js";
 
-const view = new URLSearchParams(location.search).get("view") ?? "documents";
+const view = chosenView("documents");
 let list = null;
 let mayDelete = false;
 
@@ -74,7 +76,10 @@ async function versionList(found) {
   }
 }
 
+let toldAbout = null; // the document whose details are open
+
 async function tellAbout(found) {
+  toldAbout = found;
   const repeated = found.duplicate_of ?? found.near_duplicate_of;
   byId("about-title").textContent = nameOf(found);
   byId("about-words").replaceChildren(
@@ -96,7 +101,7 @@ async function tellAbout(found) {
   );
   byId("about").showModal();
   const versions = await versionList(found);
-  if (byId("about-title").textContent === (nameOf(found))) byId("about-words").append(versions);
+  if (toldAbout === found) byId("about-words").append(versions);
 }
 
 let toDelete = null;
@@ -147,9 +152,8 @@ function documentList() {
 
 /** Offer the collections that there are; `wanted` is chosen. */
 async function readCollections(wanted) {
-  const { collections } = await fetchJson("/v1/collections?limit=1000");
   byId("collection").replaceChildren();
-  offerCollections(byId("collection"), collections);
+  offerCollections(byId("collection"), await fetchCollections());
   if ([...byId("collection").options].some(({ value }) => value === wanted)) byId("collection").value = wanted;
   byId("collections").replaceChildren(...[...byId("collection").options].map(({ value }) => option(value, value)));
 }
@@ -180,10 +184,6 @@ async function showDocuments(caller) {
 }
 
 async function start() {
-  for (const link of document.querySelectorAll(".views a")) {
-    const named = new URL(link.href).searchParams.get("view") ?? "documents";
-    if (named === view) link.setAttribute("aria-current", "page");
-  }
   try {
     const caller = await whoAmI();
     byId("runs-link").hidden = !hasRole(caller, "contributor"); // they name files that not everybody may see

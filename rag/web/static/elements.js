@@ -14,6 +14,9 @@ export function make(tag, { text = "", className = "", attributes = {}, children
   return made;
 }
 
+/** An entry of a select or of a list of suggestions. */
+export const option = (value, text = "") => make("option", { text, attributes: { value } });
+
 /**
  * A text with some ranges of it in elements of their own: what to append, in order.
  *

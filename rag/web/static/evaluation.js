@@ -1,8 +1,8 @@
 // The Evaluation page: the evaluations that were run, and two of them side by side.
 import { showComparison } from "/static/comparison.js";
-import { byId, make, say } from "/static/elements.js";
+import { byId, make, option, say } from "/static/elements.js";
 import { milliseconds, moment, NOTHING, percent, whole } from "/static/format.js";
-import { option, PagedList, query } from "/static/paged-list.js";
+import { PagedList, query } from "/static/paged-list.js";
 import { fetchJson, hasRole, whoAmI } from "/static/session.js";
 import { details } from "/static/tables.js";
 

@@ -1,5 +1,5 @@
 // Which documents a question may be answered from: the form, and the filter that it comes to (docs/retrieval.md).
-import { byId, make } from "/static/elements.js";
+import { byId, option } from "/static/elements.js";
 import { fetchJson } from "/static/session.js";
 import { sourceWords } from "/static/words.js";
 
@@ -44,7 +44,6 @@ async function suggest(collection) {
   suggestedFor = collection;
   const query = new URLSearchParams({ collection, limit: SUGGESTED_DOCUMENTS });
   const { documents } = await fetchJson(`/v1/documents?${query}`);
-  const option = (value, text = "") => make("option", { text, attributes: { value } });
   const pairs = documents.flatMap(({ tags }) => Object.entries(tags).map(([name, value]) => `${name}=${value}`));
   byId("known-sources").replaceChildren(
     ...documents.map(({ source, title }) => option(source, `${title} · ${sourceWords(source)}`)),

@@ -1,6 +1,5 @@
 // The form in which a reviewer judges an answer.
-import { byId, say } from "/static/elements.js";
-import { option } from "/static/paged-list.js";
+import { byId, option, say } from "/static/elements.js";
 import { fetchJson } from "/static/session.js";
 
 const WORDS_SHOWN = 60;

@@ -1,5 +1,5 @@
 // Lists that the server gives page by page, and the forms that narrow them down.
-import { make, say } from "/static/elements.js";
+import { option, say } from "/static/elements.js";
 
 /** A query string of those values that are not empty; a list gives its name several times. */
 export function query(values) {
@@ -24,14 +24,9 @@ export function fillForm(form, values) {
   }
 }
 
-export function option(value, text) {
-  return make("option", { text, attributes: { value } });
-}
-
-/** Offer the collections of the server in a select, below what it offers already. */
+/** Offer collections in a select, below what it offers already. */
 export function offerCollections(select, collections) {
-  const offered = collections.filter(({ name }) => !name.startsWith("evaluation:"));
-  select.append(...offered.map(({ name }) => option(name, name)));
+  select.append(...collections.map(({ name }) => option(name, name)));
 }
 
 /**

@@ -1,4 +1,5 @@
 // The Review page: which of its views is shown, and moving from answer to answer.
+import { fetchCollections } from "/static/collections.js";
 import { byId, say } from "/static/elements.js";
 import { Judgement } from "/static/judgement.js";
 import { showLogged } from "/static/logged-answer.js";
@@ -7,10 +8,11 @@ import { markJudged, markOpen, reviewList } from "/static/review-list.js";
 import { fetchJson, hasRole, whoAmI } from "/static/session.js";
 import { showTime } from "/static/usage.js";
 import { showUnanswered } from "/static/unanswered.js";
+import { chosenView } from "/static/views.js";
 
 const KEYS_SETTING = "review-keys";
 const parameters = () => new URLSearchParams(location.search);
-const view = parameters().get("view") ?? "queue";
+const view = chosenView("queue");
 let list = null;
 let opened = null; // the id of the answer that is shown
 let turn = 0;
@@ -150,16 +152,12 @@ async function startList() {
 }
 
 async function start() {
-  for (const link of document.querySelectorAll(".views a")) {
-    const named = new URL(link.href).searchParams.get("view") ?? "queue";
-    if (named === view) link.setAttribute("aria-current", "page");
-  }
   try {
     const caller = await whoAmI();
     if (!hasRole(caller, "reviewer")) {
       throw new Error(`This page needs the role reviewer, and your key's is ${caller.role}; ask an administrator for one.`);
     }
-    const { collections } = await fetchJson("/v1/collections?limit=1000");
+    const collections = await fetchCollections();
     for (const id of ["collection", "unanswered-collection", "time-collection"]) offerCollections(byId(id), collections);
     if (view === "time") await showTime();
     else if (view === "unanswered") await showUnanswered();

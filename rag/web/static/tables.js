@@ -1,7 +1,7 @@
 // Tables, and lists of names and what stands for them.
 import { make } from "/static/elements.js";
 
-/** A table with a caption; `columns` are [name, whether its cells are numbers], cells are texts or elements. */
+/** A table in a region that is called by its caption; `columns` are [name, whether its cells are numbers], cells are texts or elements. */
 export function table(caption, columns, rows) {
   const cell = (content, at) =>
     make(at ? "td" : "th", { className: columns[at][1] ? "number" : "", attributes: at ? {} : { scope: "row" }, children: [content] });
