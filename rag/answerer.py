@@ -23,6 +23,7 @@ from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database, Session
 from rag.store.filters import Filters
+from rag.store.log_writer import LogWriter
 from rag.text.language import LanguageDetector
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Answerer:
         *,
         abstain_below: float | None,
         queue: AnswerQueue,
+        log_writer: LogWriter,
         timeout_s: float,
         observer: Observer = NOBODY,
     ) -> None:
@@ -93,7 +95,7 @@ class Answerer:
         self._database, self._retriever, self._generator, self._scorers = database, retriever, generator, scorers
         self._languages, self.mask = languages, mask
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
-        self.queue, self._timeout_s = queue, timeout_s
+        self.queue, self._log_writer, self._timeout_s = queue, log_writer, timeout_s
         self._generating = threading.Lock() if generator.one_at_a_time else None
 
     def ask(
@@ -200,6 +202,10 @@ class Answerer:
         self._languages.load()
         self._generator.check()
 
+    def check_log(self) -> None:
+        """See whether answers can be logged; raises StoreUnavailable while the logging of one hangs."""
+        self._log_writer.check()
+
     def would_abstain(self, generation: Generation) -> bool:
         """Whether this answer is to be withheld where abstaining is on."""
         return not generation.answer or generation.abstention_score < self._abstain_below
@@ -213,14 +219,14 @@ class Answerer:
         considered.options.cancellation.check()
         new = self.to_log(considered)
         try:
-            with self._observer.step("log"), self._database.write(soon=True) as session:
-                answer = as_given(get_answer(session, self.insert(session, new)).answer, new)
+            with self._observer.step("log"):
+                logged = self._log_writer.write(lambda session: get_answer(session, self.insert(session, new)).answer)
         except StoreUnavailable as error:
             self._observer.ended("not_logged", {})
             log.error("An answer could not be logged and is not given: %s", error)
             raise
-        self._observer.ended("abstained" if answer.abstained else "answered", answer.timings_ms)
-        return answer
+        self._observer.ended("abstained" if logged.abstained else "answered", logged.timings_ms)
+        return as_given(logged, new)
 
     def insert(self, session: Session, new: NewAnswer) -> int:
         """Log an answer, masked as the settings say, and return its id. Nothing is logged by another way."""

@@ -49,6 +49,7 @@ from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.documents import get_stored
 from rag.store.filters import Filters
+from rag.store.log_writer import LogWriter
 from rag.store.migrate import require_current
 from rag.store.opening import open_database, require_keys
 from rag.store.sql_source import SqlSource
@@ -166,6 +167,11 @@ class Rag:
                 max_concurrent=self.settings.max_concurrent_answers,
                 max_waiting=self.settings.max_waiting_answers,
                 max_wait_s=self.settings.max_wait_s,
+            ),
+            log_writer=LogWriter(
+                self.database,
+                limit_s=2 * self.settings.store_timeout_s,
+                max_at_once=self.settings.max_concurrent_answers,
             ),
             timeout_s=self.settings.answer_timeout_s,
             observer=self.observers,

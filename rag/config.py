@@ -42,8 +42,8 @@ class Settings(BaseSettings):
         10,
         gt=0,
         le=600,
-        description="Longest wait for the database: for a connection, for another writer, for the log of an answer. "
-        "Beyond it the request gets 503.",
+        description="Longest wait for the database: for a connection, for another writer. Beyond it, or beyond twice "
+        "that to have an answer logged, the request gets 503.",
     )
 
     # Embedding.

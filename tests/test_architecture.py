@@ -35,6 +35,7 @@ MAY_CATCH_ALL = {
     "api/problems.py",
     "api/edge.py",
     "api/upload_worker.py",
+    "store/log_writer.py",
 }
 
 

@@ -81,6 +81,8 @@ class ServiceKeeper:
         try:
             service = self._open()
             require_current(service.database)
+            if service.is_loaded:
+                service.answerer.check_log()
             service.database.require_writable()
         except RagError as error:
             waiting = "waiting for the database"
