@@ -142,8 +142,8 @@ def copy(
         print_json({"source": str(here), "target": str(there), "num_rows": copied.num_rows, **asdict(copied)})
         return
     print_table(("table", "rows", "checksum"), [(one.table, one.num_rows, one.checksum[:16]) for one in copied.tables])
-    how = "the rest of " if copied.was_resumed else ""
-    console().print(plain(f"copied {how}{copied.num_rows} rows from {here} to {there}; all are the same"))
+    how = "went on with a copy that was broken off; " if copied.was_resumed else ""
+    console().print(plain(f"{how}{copied.num_rows} rows of {here} are in {there}, all of them the same"))
 
 
 def _url_of(settings: "Settings", place: str) -> str:

@@ -40,10 +40,10 @@ def find_mark(session: Session) -> CopyMark | None:
     return CopyMark(**session.execute(select(_MARK)).one()._mapping)
 
 
-def begin_copy(session: Session, *, source: str, last_event_id: int) -> bool:
+def begin_copy(session: Session, *, source: str, last_event_id: int) -> tuple[CopyMark, bool]:
     """Mark an empty database as one that is copied into, or go on with a copy of the same source; whether it was that.
 
-    The events that the target has of its own, of its migration say, get ids behind those of the source.
+    The events that the target has of its own, of its migration say, get ids behind ``last_event_id`` of the source.
 
     Raises:
         InvalidInput: it holds something, or a copy of another source that was broken off.
@@ -61,7 +61,7 @@ def begin_copy(session: Session, *, source: str, last_event_id: int) -> bool:
         values = {"source": source, "last_event_id": 0, "begun_at": datetime.now(UTC)}
         session.execute(insert(_MARK), values)
     _move_own_events(session, before=mark.last_event_id if mark else 0, now=last_event_id)
-    return mark is not None
+    return CopyMark(**session.execute(select(_MARK)).one()._mapping), mark is not None
 
 
 def end_copy(session: Session) -> None:

@@ -72,8 +72,8 @@ def copy_rows(
     with target.exclusive("copy", wait=False), source.read() as snapshot:
         last_event_id = _last_id(snapshot, AUDIT_EVENTS)
         with target.write() as session:
-            was_resumed = begin_copy(session, source=_place(source), last_event_id=last_event_id)
-        copying = _Copying(snapshot, target, last_event_id, on_progress, rows_per_batch)
+            mark, was_resumed = begin_copy(session, source=_place(source), last_event_id=last_event_id)
+        copying = _Copying(snapshot, target, mark.last_event_id, on_progress, rows_per_batch)
         for table in copying.tables:
             copying.copy(table)
         for table in copying.tables:

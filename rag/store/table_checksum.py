@@ -38,7 +38,14 @@ def table_checksum(
     *wanted: ColumnElement[bool],
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> TableChecksum:
-    """The checksum of the rows wanted, as they are stored. ``on_rows`` is told of each batch how many rows it had."""
+    """The checksum of the rows wanted, as they are stored.
+
+    Args:
+        session: where to read.
+        table: the table.
+        wanted: conditions on its ``stored_table``.
+        on_rows: is told of each batch how many rows it had.
+    """
     writers = [_writer(column.type) for column in table.columns]
     total = num_rows = 0
     for batch in stored_rows(session, select_stored(table, session.get_bind().dialect.name, *wanted), table):

@@ -49,7 +49,7 @@ def test_folder_is_copied_to_a_server_and_back_to_a_folder(filled: Path, postgre
     rag("--data-dir", str(there), "db", "upgrade")
     back = rag("db", "copy", postgres_copy, str(there))
     assert back.exit_code == 0
-    assert "all are the same" in back.stdout
+    assert "all of them the same" in back.stdout
     assert "index_changes" in back.stdout
     listed = rag("--data-dir", str(there), "audit", "list", "--json")
     assert [event["action"] for event in json.loads(listed.stdout)["events"]][:3] == [
