@@ -211,6 +211,11 @@ def test_jobs_run_one_at_a_time_and_call_commands_that_exist(manifests: list[dic
     }
 
 
+def test_nothing_is_taken_out_of_the_log_until_somebody_says_so(manifests: list[dict[str, Any]]) -> None:
+    suspended = {job["metadata"]["name"]: job["spec"].get("suspend", False) for job in of_kind(manifests, "CronJob")}
+    assert suspended == {"rag-ingest": False, "rag-log-purge": True}
+
+
 def test_large_overlay_gives_more_than_the_small_one() -> None:
     small, large = (list(yaml.safe_load_all(build(overlay))) for overlay in ("small", "large"))
     limits = [of_kind(manifests, "HorizontalPodAutoscaler")[0]["spec"]["maxReplicas"] for manifests in (small, large)]
