@@ -243,7 +243,7 @@ def _check_fits(manifest: BackupManifest, database: Database) -> None:
     if manifest.dialect != database.dialect:
         raise InvalidInput(
             f"The backup is of a {manifest.dialect} database, but database_url names a {database.dialect} one; "
-            "documents go from one to the other by `rag documents export` and `import`."
+            "restore it into one of its kind, and take that to the other by `rag db copy`."
         )
     if not is_known_revision(manifest.revision):
         raise InvalidInput(f"The backup is of a newer program (revision {manifest.revision}); upgrade this program.")

@@ -7,8 +7,8 @@ import sys
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
-from functools import cache, partialmethod
+from collections.abc import Callable, Iterator
+from functools import cache, partial, partialmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -136,9 +136,15 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def postgres_copy(postgres_url: str, migrated_postgres_database: str) -> str:
+def new_postgres_url(postgres_url: str, migrated_postgres_database: str) -> Callable[[], str]:
+    """Makes fresh PostgreSQL databases with all tables; each call gives the URL of another one."""
+    return partial(_copy_of, postgres_url, migrated_postgres_database)
+
+
+@pytest.fixture
+def postgres_copy(new_postgres_url: Callable[[], str]) -> str:
     """The URL of a fresh PostgreSQL database with all tables."""
-    return _copy_of(postgres_url, migrated_postgres_database)
+    return new_postgres_url()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -217,7 +217,7 @@ def test_damaged_backup_is_refused_before_anything_is_touched(here: Settings, th
         (in_manifest(files={"../outside": "x"}), "no file of a backup"),
         (in_manifest(files={"/outside": "x"}), "no file of a backup"),
         (in_manifest(format=99), "format 99"),
-        (in_manifest(dialect="postgresql"), "documents export"),
+        (in_manifest(dialect="postgresql"), "rag db copy"),
         (in_manifest(revision="9999"), "newer program"),
     ]
     for damage, words in damages:

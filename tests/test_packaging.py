@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from compose_spec import PyCompose
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +136,51 @@ def test_compose_has_health_checks_volumes_and_no_default_password() -> None:
     assert all(port.startswith("127.0.0.1:") for port in compose["services"]["api"]["ports"])
     mounted = {volume.split(":")[0] for service in compose["services"].values() for volume in service["volumes"]}
     assert mounted == set(compose["volumes"])
+
+
+def test_compose_file_is_valid_and_the_check_finds_what_is_not() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert PyCompose.from_yaml(text).service_names() == ["api", "postgres"]
+    for right, wrong in (
+        ("healthcheck:", "healthchecks:"),
+        ("interval: 5s", "interval: soon"),
+        ("restart: un", "restart: "),
+    ):
+        with pytest.raises(ValueError, match="postgres|api"):
+            PyCompose.from_yaml(text.replace(right, wrong))
+
+
+def test_compose_asks_for_each_variable_and_pins_each_image() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    settings = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    assert re.findall(r"\$\{?\w+", settings) == re.findall(r"\$\{\w+(?=:\?)", settings)
+    for service in yaml.safe_load(text)["services"].values():
+        if "build" in service:
+            assert "HEALTHCHECK" in (ROOT / service["build"] / "Dockerfile").read_text()
+        else:
+            assert service["healthcheck"]["test"]
+            assert service["image"].partition(":")[2] not in ("", "latest")
+
+
+def _docker_compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", "compose", "--file", str(ROOT / "docker-compose.yml"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "POSTGRES_PASSWORD"} | environment,
+    )
+
+
+def test_docker_compose_takes_the_file_and_wants_a_password() -> None:
+    if shutil.which("docker") is None or _docker_compose("version").returncode != 0:
+        pytest.skip("there is no docker client with compose on this machine")
+    with_password = _docker_compose("config", "--quiet", POSTGRES_PASSWORD="a")
+    assert with_password.returncode == 0, with_password.stderr
+    without = _docker_compose("config", "--quiet")
+    assert without.returncode != 0
+    assert "set POSTGRES_PASSWORD" in without.stderr
 
 
 def test_container_does_not_run_as_root_and_says_when_it_is_ready() -> None:

@@ -1,16 +1,19 @@
 """``rag db``."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag.cli.output import console, note, print_json
+from rag.cli.output import Counter, console, note, plain, print_json, print_table
 from rag.cli.state import operator, settings_of
+from rag.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rag.backup import BackupManifest
+    from rag.config import Settings
     from rag.store.database import Database
 
 app = typer.Typer(help="The database.", no_args_is_help=True)
@@ -112,6 +115,44 @@ def restore(
         console().print(f"restored {file} of {restored.manifest.created_at}, revision {restored.manifest.revision}")
     if is_older:
         note("run `rag db upgrade`: the backup is of an older version")
+
+
+@app.command()
+def copy(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="A database URL, or the data folder of an embedded database.")],
+    target: Annotated[str, typer.Argument(help="The same; made by `rag db upgrade`, and empty.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy all rows from one database to another, SQLite or PostgreSQL, and compare. Can be killed and run again."""
+    from rag.store.database import Database
+    from rag.store.row_copy import copy_rows
+
+    settings = settings_of(context)
+    urls = (_url_of(settings, place) for place in (source, target))
+    here, there = (Database(url, busy_timeout=settings.store_timeout_s) for url in urls)
+    with Counter("rows copied and compared") as counter:
+        copied = copy_rows(
+            here,
+            there,
+            caller=operator(),
+            on_progress=lambda num_done, total, table: counter.show(num_done, total=total, current=table),
+        )
+    if as_json:
+        print_json({"source": str(here), "target": str(there), "num_rows": copied.num_rows, **asdict(copied)})
+        return
+    print_table(("table", "rows", "checksum"), [(one.table, one.num_rows, one.checksum[:16]) for one in copied.tables])
+    how = "went on with a copy that was broken off; " if copied.was_resumed else ""
+    console().print(plain(f"{how}{copied.num_rows} rows of {here} are in {there}, all of them the same"))
+
+
+def _url_of(settings: "Settings", place: str) -> str:
+    """The URL of a database that is named by it or by its data folder."""
+    if "://" in place:
+        return place
+    if Path(place).is_file():
+        raise InvalidInput(f"{place} is a file; name its folder, or write sqlite:///{Path(place).absolute()}.")
+    return settings.model_copy(update={"data_dir": Path(place), "database_url": ""}).resolved_database_url
 
 
 def _audit_in(context: typer.Context, action: str, details: Mapping[str, object]) -> None:

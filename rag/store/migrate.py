@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Connection
 
 from rag.errors import InvalidInput, StoreUnavailable
+from rag.store.copy_mark import find_mark
 from rag.store.database import Database
 from rag.store.tables import Base
 
@@ -95,6 +96,22 @@ def compare_default(_context: Any, _inspected: Any, column: Any, found: str | No
 
 def require_current(database: Database) -> None:
     """Make sure that the database has the schema of this program.
+
+    Raises:
+        StoreUnavailable: it has an older one, a newer one or none, is a copy that is not whole yet, or cannot be
+            reached.
+    """
+    require_revision(database)
+    with database.read() as session:
+        mark = find_mark(session)
+    if mark is not None:
+        raise StoreUnavailable(
+            f"The database {database} is a copy of {mark.source} that is not whole; run `rag db copy` again."
+        )
+
+
+def require_revision(database: Database) -> None:
+    """Make sure that the database has the revision of this program, be it a whole copy or not.
 
     Raises:
         StoreUnavailable: it has an older one, a newer one or none, or cannot be reached.
