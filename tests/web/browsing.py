@@ -73,8 +73,12 @@ def opened_page(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
 
 
 def _is_told_to_people(complaint: str) -> bool:
-    """The browser notes each refusal of the server, which the page shows as a sentence; tests look for that."""
-    return complaint.startswith("Failed to load resource: the server responded with a status of 4")
+    """The browser notes each refusal of the server, which the page shows as a sentence; tests look for that.
+
+    And each connection that broke; only a test that breaks one has that.
+    """
+    what = complaint.removeprefix("Failed to load resource: ")
+    return what.startswith(("the server responded with a status of 4", "net::ERR_CONNECTION_RESET"))
 
 
 def nameless_controls(page: Page) -> list[str]:

@@ -129,6 +129,28 @@ def test_follow_up_says_what_it_was_understood_as_and_its_conversation_opens_aga
     expect(here).to_contain_text("3 answers")
 
 
+def test_conversation_is_deleted_when_asked_twice_and_its_answers_stay(site: Site, page: Page, handbook: str) -> None:
+    page.goto(f"/?collection={handbook}")
+    ask(page, "Who founded the company?")
+    kept = site.rest.get("/v1/answers?limit=1").json()["answers"][0]
+    listed = page.locator("#conversation-list > li")
+    num_listed = listed.count()
+    listed.first.get_by_role("button", name="Delete the conversation").click()
+    confirm = page.get_by_role("dialog", name="Delete the conversation “Who founded the company?”?")
+    confirm.get_by_role("button", name="Keep it").click()
+    expect(confirm).to_have_count(0)
+    expect(page.locator("#current .answer")).to_contain_text("Maria Costa")
+    listed.first.get_by_role("button", name="Delete the conversation").click()
+    confirm.get_by_role("button", name="Delete it").click()
+    expect(confirm).to_have_count(0)
+    expect(listed).to_have_count(num_listed - 1)
+    expect(page.locator("#current .answer-card")).to_have_count(0)
+    assert "conversation=" not in page.url
+    assert site.rest.get(f"/v1/answers/{kept['answer_id']}").json()["answer"] == kept["answer"]
+    ask(page, "Who founded the company?")  # it begins another one
+    expect(listed).to_have_count(num_listed)
+
+
 def test_stopping_gives_the_work_up_and_keeps_the_question(site: Site, page: Page, handbook: str) -> None:
     page.goto(f"/?collection={handbook}")
     site.generator.go_on.clear()

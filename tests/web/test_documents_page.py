@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import func, select
 
 from rag.store import tables
@@ -75,6 +75,33 @@ def test_large_upload_is_followed_until_its_run_has_ended(site: Site, page: Page
     assert sent.value.status == 202
     expect(page.locator("#uploads > li")).to_contain_text("finished: 1 added")
     expect(page.locator("#list > li")).to_contain_text("Rules")
+
+
+def test_upload_whose_reply_was_lost_is_sent_again_and_done_once(site: Site, page: Page) -> None:
+    name = site.new_collection()
+    page.goto("/documents")
+    page.get_by_label("Into the collection").fill(name)
+    page.get_by_label("Tags", exact=True).fill("team=ops, year=2024")
+    keys = []
+
+    def lose_the_first(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fetch()  # it is worked on, and the reply never comes back
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/v1/documents", lose_the_first)
+    choose(page, ("leave.md", LEAVE))
+    expect(page.locator("#uploads > li")).to_contain_text("1 document: Leave")
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    expect(page.locator("#list > li")).to_have_count(1)
+    page.get_by_role("button", name="Details of Leave").click()
+    about = page.get_by_role("dialog")
+    expect(about).to_contain_text("team: ops · year: 2024")
+    expect(about.get_by_role("link", name="Version")).to_have_count(1)
 
 
 def test_files_that_are_dropped_are_uploaded(site: Site, page: Page) -> None:

@@ -54,7 +54,7 @@ async function openConversation(id) {
   showTurns();
 }
 
-// Another collection is another conversation.
+// Another collection is another conversation, and one that is deleted is not gone on with.
 function leaveConversation() {
   conversationId = null;
   turns = [];
@@ -175,6 +175,6 @@ byId("stop-button").addEventListener("click", stop);
 byId("question").addEventListener("keydown", onQuestionKey);
 byId("collection").addEventListener("change", leaveConversation);
 document.addEventListener("keydown", onKey);
-startConversations(complain);
+startConversations(complain, leaveConversation);
 startFilters(chosenCollection);
 start();

@@ -1,4 +1,5 @@
 // The caller's conversations, at the side of the page. Each is a link, so that it opens in another tab as well.
+import { askBefore } from "/static/confirm-dialog.js";
 import { byId, make } from "/static/elements.js";
 import { fetchJson } from "/static/session.js";
 import { countWords, dayWords } from "/static/words.js";
@@ -6,6 +7,21 @@ import { countWords, dayWords } from "/static/words.js";
 const SHOWN_AT_ONCE = 30;
 const WIDE = "(min-width: 62rem)";
 let following = null; // the cursor of the next page; null on the last one
+let left = () => {}; // called when the conversation that is open has been deleted
+
+const askToDelete = (conversation, element, isOpen) =>
+  askBefore({
+    title: `Delete the conversation “${conversation.first_question}”?`,
+    words: "It is gone from this list. Its answers stay in the log, each for itself.",
+    yes: "Delete it",
+    no: "Keep it",
+    act: async () => {
+      await fetchJson(`/v1/conversations/${conversation.id}`, { method: "DELETE" });
+      element.remove();
+      byId("no-conversations").hidden = byId("conversation-list").children.length > 0;
+      if (isOpen) left();
+    },
+  });
 
 function item(conversation, currentId) {
   const link = make("a", {
@@ -21,7 +37,14 @@ function item(conversation, currentId) {
       }),
     ],
   });
-  return make("li", { children: [link] });
+  const remove = make("button", {
+    className: "remove",
+    text: "×",
+    attributes: { type: "button", title: "Delete", "aria-label": `Delete the conversation ${conversation.first_question}` },
+  });
+  const element = make("li", { children: [link, remove] });
+  remove.addEventListener("click", () => askToDelete(conversation, element, conversation.id === currentId));
+  return element;
 }
 
 async function fetchPage(cursor) {
@@ -38,8 +61,12 @@ export async function showConversations(currentId) {
   byId("no-conversations").hidden = conversations.length > 0;
 }
 
-/** Set up the side of the page: it is open where there is room for it. `complain` shows a sentence. */
-export function startConversations(complain) {
+/**
+ * Set up the side of the page: it is open where there is room for it. `complain` shows a sentence; `onLeft` is called
+ * when the conversation that is open has been deleted.
+ */
+export function startConversations(complain, onLeft) {
+  left = onLeft;
   const wide = matchMedia(WIDE);
   const fit = () => {
     byId("side").open = wide.matches;

@@ -1,5 +1,6 @@
 // The Documents page: what is in a collection, taking something out of it, and the runs that filled it.
 import { fetchCollections } from "/static/collections.js";
+import { askBefore } from "/static/confirm-dialog.js";
 import { byId, make, option } from "/static/elements.js";
 import { moment } from "/static/format.js";
 import { showRuns } from "/static/ingestion-runs.js";
@@ -104,29 +105,18 @@ async function tellAbout(found) {
   if (toldAbout === found) byId("about-words").append(versions);
 }
 
-let toDelete = null;
-
-function askToDelete(found) {
-  toDelete = found;
-  byId("confirm-title").textContent = `Delete “${nameOf(found)}”?`;
-  byId("confirm-problem").textContent = "";
-  byId("confirm").showModal();
-  byId("keep").focus();
-}
-
-async function deleteIt() {
-  byId("delete").disabled = true;
-  try {
-    await fetchJson(`/v1/documents/${toDelete.id}`, { method: "DELETE" });
-    byId("confirm").close();
-    await list.restart();
-    byId("list-status").textContent = `“${nameOf(toDelete)}” is deleted.`;
-  } catch (error) {
-    byId("confirm-problem").textContent = error.message;
-  } finally {
-    byId("delete").disabled = false;
-  }
-}
+const askToDelete = (found) =>
+  askBefore({
+    title: `Delete “${nameOf(found)}”?`,
+    words: "No search finds it any more. Answers that cite it keep their words, and so do its versions.",
+    yes: "Delete it",
+    no: "Keep it",
+    act: async () => {
+      await fetchJson(`/v1/documents/${found.id}`, { method: "DELETE" });
+      await list.restart();
+      byId("list-status").textContent = `“${nameOf(found)}” is deleted.`;
+    },
+  });
 
 /** What the filters say, as the route takes it. */
 function asked() {
@@ -178,8 +168,6 @@ async function showDocuments(caller) {
     history.replaceState({}, "", `/documents?${query(valuesOf(byId("filters")))}`);
     list.restart();
   });
-  byId("keep").addEventListener("click", () => byId("confirm").close());
-  byId("delete").addEventListener("click", deleteIt);
   await list.restart();
 }
 

@@ -5,16 +5,22 @@ import { failuresOf, follow, progressWords } from "/static/ingestion-runs.js";
 import { csrfToken, isSignedIn, Refused } from "/static/session.js";
 import { countWords, sourceWords } from "/static/words.js";
 
+const WAITS_MS = [1000, 4000]; // before each new attempt, where a file did not get through
+
 const waiting = [];
 let isUploading = false;
 let numDone = 0;
 let numAll = 0;
 
+/** A key that no other upload has (crypto.randomUUID is there on HTTPS and loopback only). */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** Send a form; fetch does not tell how much of a body has gone out, so this one way asks in another. */
-function send(form, onProgress) {
+function sendOnce(form, key, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", "/v1/documents");
+    request.setRequestHeader("Idempotency-Key", key);
     if (isSignedIn()) request.setRequestHeader("X-CSRF-Token", csrfToken());
     request.responseType = "json";
     request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(loaded, total));
@@ -30,12 +36,29 @@ function send(form, onProgress) {
   });
 }
 
-function formOf({ file, collection, origin, labels }) {
+/** Send a form, again where the server was not reached: by its key the same upload is not done twice. */
+async function send(form, onProgress) {
+  const key = newKey();
+  for (const wait of WAITS_MS) {
+    try {
+      return await sendOnce(form, key, onProgress);
+    } catch (error) {
+      if (error.status !== 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+  return sendOnce(form, key, onProgress);
+}
+
+const partsOf = (id) => byId(id).value.split(",").map((part) => part.trim()).filter(Boolean);
+
+function formOf({ file, collection, origin, labels, tags }) {
   const form = new FormData();
   form.append("file", file);
   form.append("collection", collection);
   form.append("origin", origin);
   for (const label of labels) form.append("access_labels", label);
+  for (const tag of tags) form.append("tags", tag);
   return form;
 }
 
@@ -109,12 +132,12 @@ async function uploadAll(onUploaded) {
 
 function take(files, onUploaded) {
   const collection = byId("into").value.trim() || "default";
-  const labels = byId("labels").value.split(",").map((label) => label.trim()).filter(Boolean);
+  const [labels, tags] = [partsOf("labels"), partsOf("tags")];
   if (!isUploading) [numDone, numAll] = [0, 0];
   for (const file of files) {
     const shown = line(file);
     byId("uploads").prepend(shown.element);
-    waiting.push({ file, collection, origin: byId("origin").value, labels, shown });
+    waiting.push({ file, collection, origin: byId("origin").value, labels, tags, shown });
     numAll += 1;
   }
   uploadAll(onUploaded);
