@@ -82,7 +82,12 @@ class Deadline:
     """The moment after which no further step of an answer is begun."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, time.monotonic() + seconds
+        self._seconds, self._began = seconds, time.monotonic()
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since it was set."""
+        return (time.monotonic() - self._began) * 1000
 
     def check(self) -> None:
         """See whether there is time for another step.
@@ -90,7 +95,7 @@ class Deadline:
         Raises:
             TimeLimitExceeded: there is not.
         """
-        if time.monotonic() >= self._end:
+        if time.monotonic() >= self._began + self._seconds:
             raise self._passed()
 
     def _passed(self) -> TimeLimitExceeded:

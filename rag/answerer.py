@@ -17,10 +17,11 @@ from rag.masking import LogMask, as_given
 from rag.notes import language_notes
 from rag.observer import NOBODY, Observer, Outcome
 from rag.records import OWNER, Answer, Caller, Hit, SearchOptions, Turn
+from rag.repeated_answers import Asked, RepeatedAnswers, logged_again
 from rag.retriever import AS_SET, Retriever, SearchResult
 from rag.scoring.scorer import Judged, Scorer
 from rag.store.answer_links import UNLINKED, AnswerLinks
-from rag.store.answers import NewAnswer, Score, get_answer, insert_answer
+from rag.store.answers import OWN_SCORER, NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database, Session
 from rag.store.filters import Filters
 from rag.store.log_writer import LogWriter
@@ -88,6 +89,7 @@ class Answerer:
         queue: AnswerQueue,
         log_writer: LogWriter,
         timeout_s: float,
+        repeated: RepeatedAnswers,
         observer: Observer = NOBODY,
     ) -> None:
         """``abstain_below`` None takes the generator's own threshold; ``timeout_s`` is the longest for an answer."""
@@ -96,6 +98,7 @@ class Answerer:
         self._languages, self.mask = languages, mask
         self._abstain_below = generator.abstain_below if abstain_below is None else abstain_below
         self.queue, self._log_writer, self._timeout_s = queue, log_writer, timeout_s
+        self._repeated = repeated
         self._generating = threading.Lock() if generator.one_at_a_time else None
 
     def ask(
@@ -118,13 +121,24 @@ class Answerer:
             StoreUnavailable: the answer cannot be logged. An answer that is not logged is not given.
         """
         deadline = Deadline(self._timeout_s)
-        with self._told_of_failures(), self.queue.place(options.cancellation):
-            deadline.check()
+        with self._told_of_failures():
             options = self._understood(question, options)
-            found = self._search(question, collection=collection, options=options)
-            options.cancellation.check()
-            on_found(found.hits)
-            return self.answer_from(question, found, options=options, deadline=deadline)
+            asked = self._asked(question, collection=collection, options=options)
+            before = None if asked is None else self._repeated.find(asked)
+            if before is not None:  # needs no place: there is nothing to work on
+                on_found(before.answer.passages)
+                options.cancellation.check()
+                timings = {"total": deadline.elapsed_ms}
+                return self._log(logged_again(before, caller=options.caller, links=options.links, timings_ms=timings))
+            with self.queue.place(options.cancellation):
+                deadline.check()
+                found = self._search(question, collection=collection, options=options)
+                options.cancellation.check()
+                on_found(found.hits)
+                answer = self.answer_from(question, found, options=options, deadline=deadline)
+            if asked is not None:
+                self._repeated.keep(asked, answer, change_id=found.change_id)
+            return answer
 
     def answer_unlogged(self, question: str, *, collection: str, options: AskOptions) -> NewAnswer:
         """Answer as ``ask`` does, but log nothing; raises what that raises."""
@@ -217,7 +231,9 @@ class Answerer:
             StoreUnavailable: it cannot be logged. That is counted and told in the server's log as well.
         """
         considered.options.cancellation.check()
-        new = self.to_log(considered)
+        return self._log(self.to_log(considered))
+
+    def _log(self, new: NewAnswer) -> Answer:
         try:
             with self._observer.step("log"):
                 logged = self._log_writer.write(lambda session: get_answer(session, self.insert(session, new)).answer)
@@ -267,6 +283,25 @@ class Answerer:
             links=options.links,
         )
 
+    def _asked(self, question: str, *, collection: str, options: AskOptions) -> Asked | None:
+        """What is asked, where the answer to it may be one that was given before."""
+        if not self._repeated.is_on or options.evaluation_run_id is not None:
+            return None
+        return self._repeated.asked(
+            question,
+            collection=collection,
+            caller=options.caller,
+            links=options.links,
+            conditions={
+                "top_k": options.top_k,
+                "filters": options.filters,
+                "abstain": options.abstain,
+                **self.conditions,
+                **self._retriever.conditions_with(options.search),
+                "scorers": {scorer.metric: scorer.version for scorer in self._scorers},
+            },
+        )
+
     def _search(self, question: str, *, collection: str, options: AskOptions) -> SearchResult:
         with self._observer.step("retrieve"):
             return self._retriever.search(
@@ -302,7 +337,7 @@ class Answerer:
     def _score(self, judged: Judged) -> tuple[Score, ...]:
         values = [(scorer, scorer.score(judged)) for scorer in self._scorers]
         return tuple(
-            Score(metric=scorer.metric, value=value, scorer="rag", scorer_version=scorer.version)
+            Score(metric=scorer.metric, value=value, scorer=OWN_SCORER, scorer_version=scorer.version)
             for scorer, value in values
             if value is not None
         )

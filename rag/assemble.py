@@ -1,7 +1,6 @@
 """From settings to the wired parts: the only place where they are put together. ``rag.open()`` leads here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +14,8 @@ from rag.answerer import Answerer, AskOptions
 from rag.cancellation import NEVER, Cancellation
 from rag.config import Settings, load_settings
 from rag.errors import InvalidInput
-from rag.generators.chat_model import ModelOptions
+from rag.generators.chosen import chosen_language_model
 from rag.generators.generator import Explainer, Generator
-from rag.generators.language_model import LocalModel
-from rag.generators.openai import OpenAIServer, ServerOptions
-from rag.generators.prompted_generator import PromptedGenerator
 from rag.generators.reader_generator import ReaderGenerator, reader_passages
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
@@ -38,6 +34,7 @@ from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
 from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions, Turn
+from rag.repeated_answers import RepeatedAnswers
 from rag.replay import Replay, replay
 from rag.retriever import AS_SET, Retriever
 from rag.scoring.answer_relevancy import AnswerRelevancy
@@ -45,6 +42,8 @@ from rag.scoring.answerability import Answerability
 from rag.scoring.confidence import Confidence
 from rag.scoring.context_precision import ContextPrecision
 from rag.scoring.faithfulness import Faithfulness
+from rag.shared.answer_cache import AnswerCache
+from rag.shared.server import SharedServer
 from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.documents import get_stored
@@ -93,6 +92,8 @@ class Rag:
         """Release the indexes and the database."""
         if "indexes" in self.__dict__:
             self.indexes.close()
+        if self.shared_server is not None:
+            self.shared_server.close()
         self.database.dispose()
 
     @property
@@ -137,15 +138,18 @@ class Rag:
     @cached_property
     def generator(self) -> Generator:
         """What writes the answers: the reader, a language model in this process, or one on a server."""
-        kind, _, place = self.settings.generator.partition(":")
-        if kind == "openai":
-            return PromptedGenerator(OpenAIServer(_server_options(self.settings, place)))
-        if kind == "lm":
-            int8 = self.settings.generator_dtype == "int8"
-            dtype = choose_dtype("auto" if int8 else self.settings.generator_dtype)
-            options = _model_options(self.settings)
-            return PromptedGenerator(LocalModel.load(Path(place), options, dtype=dtype, int8=int8))
-        return ReaderGenerator(self.reader, mode=self._reader_mode)
+        return chosen_language_model(self.settings) or ReaderGenerator(self.reader, mode=self._reader_mode)
+
+    @cached_property
+    def shared_server(self) -> SharedServer | None:
+        """Where several processes share what saves work; None: nowhere."""
+        return SharedServer(self.settings.redis_url) if self.settings.redis_url else None
+
+    @cached_property
+    def answer_cache(self) -> AnswerCache | None:
+        """Which answers were given before; None: every question is answered anew."""
+        seconds = self.settings.answer_cache_s
+        return AnswerCache(self.shared_server, seconds=seconds) if self.shared_server and seconds else None
 
     @cached_property
     def mask(self) -> LogMask:
@@ -174,6 +178,7 @@ class Rag:
                 max_at_once=self.settings.max_concurrent_answers,
             ),
             timeout_s=self.settings.answer_timeout_s,
+            repeated=RepeatedAnswers(self.database, self.answer_cache),
             observer=self.observers,
         )
 
@@ -368,24 +373,3 @@ class Rag:
 def open_rag(settings: Settings | None = None) -> Rag:
     """Open the service with these settings, or with those of the environment and ``rag.toml``."""
     return Rag(settings or load_settings())
-
-
-def _model_options(settings: Settings) -> ModelOptions:
-    return ModelOptions(
-        timeout_s=settings.generator_timeout_s,
-        max_new_tokens=settings.generator_max_new_tokens,
-        prompt_chars=settings.generator_prompt_chars,
-        temperature=settings.generator_temperature,
-        seed=settings.generator_seed,
-    )
-
-
-def _server_options(settings: Settings, url: str) -> ServerOptions:
-    return ServerOptions(
-        **asdict(_model_options(settings)),
-        url=url,
-        model=settings.generator_model,
-        api_key=settings.generator_api_key.get_secret_value(),
-        read_timeout_s=settings.generator_read_timeout_s,
-        retries=settings.generator_retries,
-    )

@@ -46,6 +46,17 @@ class Settings(BaseSettings):
         "that to have an answer logged, the request gets 503.",
     )
 
+    # What several processes share, beside the database.
+    redis_url: str = Field(
+        "", description="A Redis server, redis://…: repeated answers and rates are shared there. Empty: not shared."
+    )
+    answer_cache_s: int = Field(
+        3600,
+        ge=0,
+        description="With redis_url: how long the same question gets the answer that it got before, as long as nothing "
+        "that it depends on has changed. 0: it is always answered anew.",
+    )
+
     # Embedding.
     embedding_model: str = Field(
         "all-MiniLM-L6-v2",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from rag.answerer import Answerer, AskOptions
 from rag.errors import InvalidInput
 from rag.records import OWNER, Answer, Caller, Citation, Hit, SearchOptions
+from rag.repeated_answers import REPEATS
 from rag.store.answer_links import AnswerLinks
 from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
@@ -144,12 +145,13 @@ def _options(then: LoggedAnswer) -> AskOptions:
 
 
 def _changed(then: LoggedAnswer, now: NewAnswer) -> dict[str, tuple[Any, Any]]:
+    settings = {*then.settings, *now.settings} - {REPEATS}
     conditions = {
         "model": (then.answer.model, now.model),
         "model_sha256": (then.model_sha256, now.model_sha256),
         "embedding_model": (then.embedding_model, now.embedding_model),
         "index_change_id": (then.index_change_id, now.index_change_id),
-        **{name: (then.settings.get(name), now.settings.get(name)) for name in sorted({*then.settings, *now.settings})},
+        **{name: (then.settings.get(name), now.settings.get(name)) for name in sorted(settings)},
     }
     return {name: pair for name, pair in conditions.items() if pair[0] != pair[1]}
 

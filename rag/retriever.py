@@ -188,7 +188,15 @@ class Retriever:
     @property
     def conditions(self) -> Mapping[str, object]:
         """How it searches where options leave everything open, by the names that the log has for it."""
-        return {**asdict(self._filled(AS_SET)), "num_reranked": self._settings.num_reranked}
+        return self.conditions_with(AS_SET)
+
+    def conditions_with(self, options: SearchOptions) -> Mapping[str, object]:
+        """How it searches with these options, by the names that the log has for it.
+
+        Raises:
+            InvalidInput, LimitExceeded: an option is out of its range.
+        """
+        return {**asdict(self._filled(options)), "num_reranked": self._settings.num_reranked}
 
     def passages_of(self, question: str, *, collection: str, document_id: int) -> SearchResult:
         """All passages of one document, as if they had been found: to read a document that is known to be right.

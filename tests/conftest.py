@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from redis import Redis
 from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
@@ -29,6 +30,7 @@ from rag.reader.reader import Reader
 from rag.store import migrate
 from rag.store.database import Database
 from rag.transformer.processor import choose_dtype
+from tests.redis_server import RedisServer, running_redis
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,6 +91,21 @@ def postgres_url() -> Iterator[str]:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server that lives as long as the tests. No server is a failure, never a skip."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_of_session: RedisServer) -> str:
+    """The URL of an empty Redis server, which has to stay as it is."""
+    with Redis.from_url(redis_of_session.url) as redis:
+        redis.flushall()
+    return redis_of_session.url
 
 
 @pytest.fixture(scope="session")

@@ -121,9 +121,11 @@ def test_pods_write_to_folders_of_their_own_only(manifests: list[dict[str, Any]]
 def test_secrets_are_named_and_never_there(manifests: list[dict[str, Any]]) -> None:
     assert not of_kind(manifests, "Secret")
     settings = of_kind(manifests, "ConfigMap")[0]
-    assert not {"RAG_DATABASE_URL", "RAG_LOG_KEYS", "RAG_GENERATOR_API_KEY"} & set(settings["data"])
-    for _, _, pod in pods(manifests):
+    assert not {"RAG_DATABASE_URL", "RAG_LOG_KEYS", "RAG_REDIS_URL", "RAG_GENERATOR_API_KEY"} & set(settings["data"])
+    for name, _, pod in pods(manifests):
         given = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in pod["containers"][0]["env"]}
+        redis = {"name": "rag-secrets", "key": "redis-url", "optional": True}
+        assert given.pop("RAG_REDIS_URL", None) == (redis if name == "rag-api" else None)
         assert given == {
             "RAG_DATABASE_URL": {"name": "rag-secrets", "key": "database-url"},
             "RAG_LOG_KEYS": {"name": "rag-secrets", "key": "log-keys", "optional": True},
@@ -194,7 +196,7 @@ def test_network_is_closed_but_for_callers_names_and_the_database(manifests: lis
     assert "ingress" not in everywhere
     names, database = everywhere["egress"]
     assert names["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}]
-    assert [port["port"] for port in names["ports"] + database["ports"]] == [53, 53, 5432]
+    assert [port["port"] for port in names["ports"] + database["ports"]] == [53, 53, 5432, 6379]
     (callers,) = policies["rag-api-callers"]["ingress"]
     assert callers["from"] == [{"namespaceSelector": {"matchLabels": {"grounded-rag/may-call": "true"}}}]
     assert [port["port"] for port in callers["ports"]] == ["http"]

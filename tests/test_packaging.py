@@ -129,18 +129,20 @@ def test_weights_fit_into_the_repository() -> None:
 def test_compose_has_health_checks_volumes_and_no_default_password() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     compose = yaml.safe_load(text)
-    assert set(compose["services"]) == {"api", "postgres"}
+    assert set(compose["services"]) == {"api", "postgres", "redis"}
     assert text.count("${POSTGRES_PASSWORD:?") == 2
-    assert "healthcheck" in compose["services"]["postgres"]
-    assert compose["services"]["api"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert all("healthcheck" in compose["services"][name] for name in ("postgres", "redis"))
+    assert compose["services"]["api"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     assert all(port.startswith("127.0.0.1:") for port in compose["services"]["api"]["ports"])
-    mounted = {volume.split(":")[0] for service in compose["services"].values() for volume in service["volumes"]}
+    mounted = {
+        volume.split(":")[0] for service in compose["services"].values() for volume in service.get("volumes", [])
+    }
     assert mounted == set(compose["volumes"])
 
 
 def test_compose_file_is_valid_and_the_check_finds_what_is_not() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    assert PyCompose.from_yaml(text).service_names() == ["api", "postgres"]
+    assert PyCompose.from_yaml(text).service_names() == ["api", "postgres", "redis"]
     for right, wrong in (
         ("healthcheck:", "healthchecks:"),
         ("interval: 5s", "interval: soon"),

@@ -36,6 +36,7 @@ from rag.api.routes import (
     users,
 )
 from rag.api.service import ServiceKeeper
+from rag.api.shared_rate_limits import SharedTokenBuckets
 from rag.api.upload_worker import UploadWorker
 from rag.api.watching import Watch, Watching
 from rag.api.workers import Workers
@@ -120,7 +121,7 @@ def create_app(settings: Settings | None = None, *, service: Rag | None = None) 
     add_pages(app)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, max_upload_bytes=settings.max_upload_bytes)
-    app.add_middleware(Gate, settings=settings, keeper=keeper, limiter=TokenBuckets())
+    app.add_middleware(Gate, settings=settings, keeper=keeper, limiter=SharedTokenBuckets(keeper, TokenBuckets()))
     app.add_middleware(Admission, max_concurrent_requests=settings.max_concurrent_requests)
     app.add_middleware(Edge)
     app.add_middleware(Watching, watch=watch)

@@ -4,6 +4,7 @@ Plain ASGI and before everything else, so that nobody's body is read who may not
 """
 
 import logging
+from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
@@ -70,7 +71,8 @@ class Gate:
         require_role(identified.caller, needed)
         key = identified.key
         if key is not None and key.rate_limit_per_minute is not None:
-            wait_s = self._limiter.take(f"key {key.id}", per_minute=key.rate_limit_per_minute)
+            take = partial(self._limiter.take, f"key {key.id}", per_minute=key.rate_limit_per_minute)
+            wait_s = await to_thread.run_sync(take, limiter=self._threads)
             if wait_s > 0:
                 raise RateLimited(
                     f"Your key allows {key.rate_limit_per_minute} requests a minute; wait {wait_s:.1f} s.",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rag.assemble import Rag
@@ -82,6 +82,21 @@ class ServiceMetrics(Collector):
     def __init__(self, service: Rag) -> None:
         self._service = service
 
+    def _shared(self) -> Iterable[Metric]:
+        """What is shared with other processes; nothing where nothing is."""
+        service = self._service
+        if service.shared_server is not None:
+            up = service.shared_server.problem() is None
+            yield GaugeMetricFamily("rag_redis_up", "Whether the Redis server answers.", up)
+        if service.answer_cache is not None:
+            lookups = service.answer_cache.lookups()
+            metric = CounterMetricFamily(
+                "rag_repeated_answers", "Questions by whether their answer was in the log already.", labels=["found"]
+            )
+            metric.add_metric(["yes"], lookups.num_found)
+            metric.add_metric(["no"], lookups.num_missed)
+            yield metric
+
     def collect(self) -> Iterable[Metric]:
         """The metrics as they are now; without those of the database where it does not answer."""
         service = self._service
@@ -91,6 +106,7 @@ class ServiceMetrics(Collector):
         indexes = service.indexes.opened()
         yield GaugeMetricFamily("rag_indexes_open", "Indexes of collections that are open.", len(indexes))
         yield GaugeMetricFamily("rag_index_passages", "Passages in the open indexes.", sum(map(len, indexes)))
+        yield from self._shared()
         try:
             behind = sum(index.changes_behind() for index in indexes)
             with service.database.read() as session:

@@ -386,3 +386,6 @@ class ReadinessResponse(Response):
     database: str = Field(description="Reachable and migrated.")
     models: str = Field(description="Embedding model and reader are loaded.")
     index: str = Field(description="The indexes of the collections are open.")
+    redis: str | None = Field(
+        None, description="Where redis_url is set: it answers; else it begins with `degraded`, and nothing is refused."
+    )

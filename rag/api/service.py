@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 
 READY = "ready"
+NEEDED = ("database", "models", "index")
+"""The parts that an answer cannot do without."""
 
 
 class ServiceKeeper:
@@ -88,11 +90,15 @@ class ServiceKeeper:
             waiting = "waiting for the database"
             return {"database": str(error), "models": waiting, "index": waiting}
         with self._lock:
-            return {
+            parts = {
                 "database": READY,
                 "models": _state(_load_models, service),
                 "index": _state(self._open_indexes, service),
             }
+        if service.shared_server is not None:
+            problem = service.shared_server.problem()
+            parts["redis"] = READY if problem is None else f"degraded: {problem}"
+        return parts
 
     def close(self) -> None:
         """Release the service if it was opened here."""

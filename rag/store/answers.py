@@ -21,6 +21,10 @@ TIMINGS = ("embed", "retrieve", "rerank", "read", "score", "total")
 """The stages whose milliseconds are logged, in columns of that name with ``_ms``."""
 
 
+OWN_SCORER = "rag"
+"""The scorer of the scores that every answer gets when it is given."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One quality score of an answer. A new version of a scorer adds scores, it does not replace the old ones."""

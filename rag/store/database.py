@@ -74,6 +74,14 @@ class Database:
         """The database's URL with its password, so not for messages."""
         return self._url
 
+    @property
+    def place(self) -> str:
+        """Where the database lies; without a password, which a URL may also have among its options."""
+        if self.path is not None:
+            return str(self.path.resolve())
+        options = {name: value for name, value in self._url.query.items() if name in ("host", "hostaddr", "port")}
+        return self._url.set(password=None, query=options).render_as_string()
+
     def __str__(self) -> str:
         """How messages call this database; without its password."""
         return str(self.path or self._url.set(query={}).render_as_string(hide_password=True))

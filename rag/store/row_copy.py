@@ -65,14 +65,14 @@ def copy_rows(
         StoreUnavailable: one of them does not answer or has another revision than this program; a row does not fit; or
             the copy differs from the source, which has changed after an earlier run, or somebody wrote to the copy.
     """
-    if _place(source) == _place(target):
+    if source.place == target.place:
         raise InvalidInput(f"Source and target are the same database {source}; name two.")
     require_current(source)
     require_revision(target)
     with target.exclusive("copy", wait=False), source.read() as snapshot:
         last_event_id = _last_id(snapshot, AUDIT_EVENTS)
         with target.write() as session:
-            mark, was_resumed = begin_copy(session, source=_place(source), last_event_id=last_event_id)
+            mark, was_resumed = begin_copy(session, source=source.place, last_event_id=last_event_id)
         copying = _Copying(snapshot, target, mark.last_event_id, on_progress, rows_per_batch)
         for table in copying.tables:
             copying.copy(table)
@@ -201,14 +201,6 @@ def _columns_naming_own_rows(table: Table) -> list[str]:
 def _count(session: Session, table: Table, *wanted: ColumnElement[bool]) -> int:
     stored = stored_table(table, session.get_bind().dialect.name)
     return session.scalar(select(func.count()).select_from(stored).where(*wanted)) or 0
-
-
-def _place(database: Database) -> str:
-    """Where a database lies; without a password, which a URL may also have among its options."""
-    if database.path is not None:
-        return str(database.path.resolve())
-    options = {name: value for name, value in database.url.query.items() if name in ("host", "hostaddr", "port")}
-    return database.url.set(password=None, query=options).render_as_string()
 
 
 def _last_id(session: Session, table: Table) -> int:
