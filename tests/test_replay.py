@@ -1,6 +1,9 @@
 """The same question gives the same answer: later, and whatever else is asked at the same time."""
 
+import itertools
 import random
+import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,45 +69,57 @@ FORMS = [
     "How many people worked at the {trade} of {town}?",
     "What stands where the {trade} of {town} stood?",
 ]
+PASSAGE_TOKENS = 64
+"""No more than a paragraph has: what is tested does not hang on how much there is to read."""
 NUM_THREADS = 8
 
 
-def _documents() -> list[Document]:
+def _document(town: str, rng: random.Random) -> Document:
+    """A section of its own for each trade, so that a passage is short and there are many to choose from."""
+    paragraphs = [
+        f"The {trade} of {town} was opened by {rng.choice(PEOPLE)} in {rng.randrange(1800, 1950)} and gave work to "
+        f"{rng.randrange(3, 90)} people. It closed because {rng.choice(PEOPLE)} bought the land, and "
+        f"{rng.choice(['a school', 'a park', 'a square', 'nothing'])} stands there now.\n"
+        for trade in TRADES
+    ]
+    ends = list(itertools.accumulate(map(len, paragraphs)))
+    return Document(
+        source=f"towns#{town}",
+        file="towns",
+        title=town,
+        media_type="text/plain",
+        text="".join(paragraphs),
+        sections=tuple(Section(start=start, end=end) for start, end in zip([0, *ends], ends, strict=False)),
+    )
+
+
+@pytest.fixture(scope="module")
+def towns(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the towns, to be copied."""
+    folder = tmp_path_factory.mktemp("towns")
+    shutil.copy(migrated_sqlite_file, folder / "rag.db")
     rng = random.Random(0)
-    documents = []
-    for town in TOWNS:
-        words = " ".join(
-            f"The {trade} of {town} was opened by {rng.choice(PEOPLE)} in {rng.randrange(1800, 1950)} and gave work to "
-            f"{rng.randrange(3, 90)} people. It closed because {rng.choice(PEOPLE)} bought the land, and "
-            f"{rng.choice(['a school', 'a park', 'a square', 'nothing'])} stands there now."
-            for trade in TRADES
-        )
-        documents.append(
-            Document(
-                source=f"towns#{town}",
-                file="towns",
-                title=town,
-                media_type="text/plain",
-                text=words,
-                sections=(Section(start=0, end=len(words)),),
-            )
-        )
-    return documents
-
-
-@pytest.fixture
-def service(sqlite_url: str, tmp_path: Path) -> Rag:
-    with Rag(
-        Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_concurrent_answers=NUM_THREADS)
-    ) as opened:
-        opened.ingester.ingest_documents(
-            iter(_documents()),
+    with Rag(Settings(data_dir=folder, passage_tokens=PASSAGE_TOKENS)) as service:
+        service.ingester.ingest_documents(
+            (_document(town, rng) for town in TOWNS),
             file="towns",
             file_sha256="0" * 64,
             collection="default",
             labels=Labels(tags={}),
             on_progress=lambda _: None,
         )
+    return folder
+
+
+@pytest.fixture
+def settings(towns: Path, tmp_path: Path) -> Settings:
+    folder = shutil.copytree(towns, tmp_path / "data")
+    return Settings(data_dir=folder, passage_tokens=PASSAGE_TOKENS, max_concurrent_answers=NUM_THREADS)
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Rag]:
+    with Rag(settings) as opened:
         yield opened
 
 
@@ -187,10 +202,9 @@ def test_erased_and_changed_sources_are_named(service: Rag, tmp_path: Path) -> N
     assert any("(bergen), which was read then, has another version now." in reason for reason in again.reasons)
 
 
-def test_other_threshold_is_named_with_both_values(service: Rag, sqlite_url: str, tmp_path: Path) -> None:
+def test_other_threshold_is_named_with_both_values(service: Rag, settings: Settings) -> None:
     answer = service.ask("Who opened the mill of Lund?", top_k=3)
-    strict = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", abstain_below=1.0)
-    with Rag(strict) as other:
+    with Rag(settings.model_copy(update={"abstain_below": 1.0})) as other:
         again = other.replay(answer.id)
     assert (again.same, again.abstained_then, again.abstained) == (False, False, True)
     assert (again.answer_then, again.answer) == (answer.answer, "")
