@@ -3,6 +3,7 @@
 The migrations lie beside the package in a checkout and inside it (``rag/_migrations``) when installed.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def current_revision(database: Database) -> str | None:
         return MigrationContext.configure(session.connection()).get_current_revision()
 
 
+@cache
 def head_revision() -> str:
     """The revision that this program needs."""
     head = _scripts().get_current_head()
@@ -145,8 +147,9 @@ def _require_known(database: Database, current: str | None) -> None:
         )
 
 
-def _known_revisions() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in _scripts().walk_revisions())
 
 
 def _scripts() -> ScriptDirectory:

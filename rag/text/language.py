@@ -7,7 +7,7 @@ above all; so a text with English words that no name is made of counts as Englis
 
 import re
 from collections.abc import Collection
-from functools import cached_property
+from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -60,17 +60,19 @@ class LanguageDetector:
             return None
         if "en" in self._known and _has_english_words(text):
             return None
-        code, probability = self._identifier.classify(text)
+        code, probability = _identifier().classify(text)
         return None if code in self._known or probability < MIN_PROBABILITY else code
 
     def load(self) -> None:
         """Load the model now, so that the first question need not wait for it."""
         if self._known:
-            self._identifier  # noqa: B018 - made when first used
+            _identifier()
 
-    @cached_property
-    def _identifier(self) -> LanguageIdentifier:
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    """One for all detectors: nothing is changed in it, and its file takes half a second to unpack."""
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def language_name(code: str) -> str:

@@ -1,7 +1,9 @@
 """Access labels over REST: every way to a document that is not for the caller is tried, and none leads there."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,22 @@ QUESTION = "Who keeps the canteen budget?"
 NOBODY, HR_PERSON = Caller(access_labels=frozenset()), Caller(access_labels=frozenset({"hr"}))
 
 
+@pytest.fixture(scope="module")
+def uploaded(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with an open document and one for hr, to be copied or left as it is."""
+    folder = tmp_path_factory.mktemp("uploaded")
+    shutil.copy(migrated_sqlite_file, folder / "rag.db")
+    with Rag(Settings(data_dir=folder)) as service, TestClient(create_app(service=service)) as client:
+        _upload(client, "open.txt", OPEN)
+        _upload(client, "budget.txt", HR, access_labels=["hr"])
+    return folder
+
+
+@pytest.fixture
+def settings(uploaded: Path, tmp_path: Path) -> Settings:
+    return Settings(data_dir=shutil.copytree(uploaded, tmp_path / "data"))
+
+
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Rag]:
     with Rag(settings) as opened:
@@ -28,24 +46,29 @@ def service(settings: Settings) -> Iterator[Rag]:
 
 @pytest.fixture
 def owner(service: Rag) -> Iterator[TestClient]:
-    """A server for whoever holds the database, with an open document and one for hr."""
+    """A server for whoever holds the database."""
     with TestClient(create_app(service=service)) as client:
-        _upload(client, "open.txt", OPEN)
-        _upload(client, "budget.txt", HR, access_labels=["hr"])
         yield client
 
 
 @pytest.fixture
-def nobody(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
+def nobody(settings: Settings) -> Iterator[TestClient]:
     """A server for people without labels, over the same database."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ()}))) as client:
         yield client
 
 
 @pytest.fixture
-def person(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
+def person(settings: Settings) -> Iterator[TestClient]:
     """A server for people who hold hr."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ("hr", "sales")}))) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def nobody_searching(uploaded: Path) -> Iterator[TestClient]:
+    """A server for people without labels, for tests that only search."""
+    with TestClient(create_app(Settings(data_dir=uploaded, access_labels=()))) as client:
         yield client
 
 
@@ -88,9 +111,9 @@ def test_who_holds_the_label_finds_asks_and_reads(person: TestClient) -> None:
     ],
 )
 @pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
-def test_no_search_finds_what_is_not_for_the_caller(nobody: TestClient, filters: Any, mode: str) -> None:
+def test_no_search_finds_what_is_not_for_the_caller(nobody_searching: TestClient, filters: Any, mode: str) -> None:
     body = {"query": f"{SECRET} Quartz budget", "mode": mode, "top_k": 100, "filters": filters}
-    response = nobody.post("/v1/search", json=body)
+    response = nobody_searching.post("/v1/search", json=body)
     assert response.status_code == 200
     assert SECRET not in response.text
     assert "budget" not in response.text
@@ -167,7 +190,6 @@ def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: Tes
     assert person.get(f"/v1/answers/{answer.id}").json()["citations"], "the log says what people were told"
 
 
-@pytest.mark.usefixtures("owner")
 def test_logged_answer_is_not_explained_or_replayed_for_others(service: Rag) -> None:
     answer = service.ask(QUESTION, caller=HR_PERSON)
     assert service.replay(answer.id, caller=HR_PERSON).same
