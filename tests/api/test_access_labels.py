@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,13 @@ OPEN = "The canteen opens at noon. The canteen is on the ground floor."
 HR = f"The canteen budget is kept by {SECRET} Quartz. The canteen costs money."
 QUESTION = "Who keeps the canteen budget?"
 NOBODY, HR_PERSON = Caller(access_labels=frozenset()), Caller(access_labels=frozenset({"hr"}))
+
+
+@pytest.fixture(params=["embedded", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A fresh database with all tables, for each of the two ways to search."""
+    url = request.getfixturevalue("sqlite_url" if request.param == "embedded" else "postgres_search_url")
+    return Settings(database_url=url, data_dir=tmp_path / "data", max_upload_bytes=50_000, search=request.param)
 
 
 @pytest.fixture

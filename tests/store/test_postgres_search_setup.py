@@ -1,0 +1,147 @@
+"""Setting up the search inside PostgreSQL: where it can be, once, over what is there; and taking it away again."""
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from rag.errors import InvalidInput, StoreUnavailable
+from rag.records import Document, Passage, Section
+from rag.store import migrate, postgres_search_setup
+from rag.store.collections import get_or_create_collection
+from rag.store.database import Database
+from rag.store.documents import DocumentDetails, insert_document
+from rag.store.passages import replace_passages
+from rag.store.postgres_graphs import count_words
+from rag.store.postgres_search import find_generation, scan_vectors, search_words
+from rag.store.postgres_search_setup import require_search, set_up_search
+
+VALUES = [1.0, -0.5, 6e-8, -0.0, 65504.0, 0.33325]
+"""Among them the smallest and the largest value of 16 bits."""
+
+
+@pytest.fixture
+def plain(postgres_copy: str) -> Database:
+    """A migrated database without the search."""
+    database = Database(postgres_copy, busy_timeout=5)
+    yield database
+    database.dispose()
+
+
+def _add(database: Database, words: str) -> int:
+    with database.write() as session:
+        collection = get_or_create_collection(session, "c", embedding_model="model")
+        document = Document(
+            source=words,
+            file=words,
+            title="Title",
+            media_type="text/plain",
+            text=words,
+            sections=(Section(start=0, end=len(words)),),
+        )
+        details = DocumentDetails(file_sha256="", text_sha256=words, pipeline="")
+        document_id = insert_document(session, collection.id, document, details)
+        passage = Passage(ordinal=0, start=0, end=len(words), text=words, num_tokens=1)
+        vectors = np.array([VALUES], dtype=np.float16)
+        return replace_passages(session, document_id, collection.id, 1, [passage], vectors, "model")[0]
+
+
+def _found(database: Database, query: str) -> list[int]:
+    with database.read() as session:
+        generation = find_generation(session, 1, "model")
+        assert generation is not None
+        vector = np.eye(len(VALUES), dtype=np.float16)[0]
+        return [hit[0] for hit in search_words(session, 1, query, limit=9, generation=generation, vector=vector)]
+
+
+def test_what_was_there_before_is_found_and_what_comes_later_too(plain: Database) -> None:
+    _add(plain, "red apple")
+    assert set_up_search(plain)
+    _add(plain, "green apple")
+    assert _found(plain, "apple") == [1, 2]
+    require_search(plain)
+
+
+def test_setting_up_again_changes_nothing_and_another_version_is_made_anew(
+    plain: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up_search(plain)
+    _add(plain, "red apple")
+    assert not set_up_search(plain)
+    monkeypatch.setattr(postgres_search_setup, "VERSION", "newer")
+    with pytest.raises(StoreUnavailable, match="rag db upgrade"):
+        require_search(plain)
+    assert set_up_search(plain)
+    assert _found(plain, "apple") == [1]
+
+
+def test_every_value_of_a_vector_is_kept_exactly(plain: Database) -> None:
+    set_up_search(plain)
+    _add(plain, "red apple")
+    with plain.read() as session:
+        generation = find_generation(session, 1, "model")
+        assert generation is not None
+        for place, value in enumerate(np.array(VALUES, dtype=np.float16)):
+            one = np.zeros(len(VALUES), dtype=np.float16)
+            one[place] = 1
+            assert scan_vectors(session, generation, one, limit=1)[0][1] == value
+
+
+def test_database_with_the_search_is_what_the_migrations_make(plain: Database) -> None:
+    set_up_search(plain)
+    assert migrate.check(plain) == []
+    migrate.downgrade(plain, "base")
+    migrate.upgrade(plain)
+    assert migrate.check(plain) == []
+
+
+def test_dropped_schema_leaves_a_database_that_works(plain: Database) -> None:
+    set_up_search(plain)
+    _add(plain, "red apple")
+    with plain.migrate() as connection:
+        connection.execute(text("DROP SCHEMA rag_search CASCADE"))
+    _add(plain, "green apple")
+    with pytest.raises(StoreUnavailable, match="not set up"):
+        require_search(plain)
+    assert set_up_search(plain)
+    with plain.read() as session:
+        counts = count_words(session, 1)
+    assert counts.kept == counts.counted == (2, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("installed", "available", "message"),
+    [
+        (None, None, "has no pgvector; install the extension 0.8 or later there, or set search to embedded"),
+        (None, "0.7.4", "has pgvector 0.7.4; install 0.8"),
+        ("0.5.0", "0.8.1", "ALTER EXTENSION vector UPDATE"),
+    ],
+)
+def test_server_without_a_fitting_pgvector_is_told_and_left_as_it_is(
+    plain: Database, monkeypatch: pytest.MonkeyPatch, installed: str | None, available: str | None, message: str
+) -> None:
+    said = text("SELECT CAST(:installed AS text), CAST(:available AS text)").bindparams(
+        installed=installed, available=available
+    )
+    monkeypatch.setattr(postgres_search_setup, "_EXTENSION", said)
+    with pytest.raises(InvalidInput, match=message):
+        set_up_search(plain)
+    with plain.read() as session:
+        assert session.scalar(text("SELECT to_regnamespace('rag_search')")) is None
+    _add(plain, "red apple")
+
+
+def test_user_who_may_not_make_extensions_is_told(plain: Database) -> None:
+    with plain.migrate() as connection:
+        connection.execute(text("DROP EXTENSION IF EXISTS vector"))
+        connection.execute(text(f"CREATE ROLE {(name := f'u{plain.url.database}')}"))
+        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}"))
+    weak = Database(plain.url.update_query_dict({"options": f"-c role={name}"}).render_as_string(hide_password=False))
+    with pytest.raises(StoreUnavailable, match="refuses this user .*extension"):
+        set_up_search(weak)
+    weak.dispose()
+
+
+def test_sqlite_is_refused(sqlite_database: Database) -> None:
+    for step in (set_up_search, require_search):
+        with pytest.raises(InvalidInput, match="needs a PostgreSQL database"):
+            step(sqlite_database)
