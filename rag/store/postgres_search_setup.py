@@ -42,13 +42,14 @@ def set_up_search(database: Database) -> bool:
     the search of this version is there already.
 
     Raises:
-        InvalidInput: the database is none of PostgreSQL, or the server has no pgvector that is new enough.
+        InvalidInput: the database is none of PostgreSQL or not in UTF-8, or the server has no pgvector new enough.
         StoreUnavailable: the database cannot be reached or written, or its user may not make extensions.
     """
     _require_postgresql(database)
     with database.migrate() as connection:
         if connection.scalar(_VERSION) == VERSION:
             return False
+        _require_unicode(database, connection)
         _require_pgvector(database, connection)
         connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
         connection.exec_driver_sql("DROP SCHEMA IF EXISTS rag_search CASCADE")
@@ -126,6 +127,15 @@ def _require_postgresql(database: Database) -> None:
         raise InvalidInput(
             "The setting search is postgres, which needs a PostgreSQL database; set database_url to one, or search to "
             "embedded."
+        )
+
+
+def _require_unicode(database: Database, connection: Connection) -> None:
+    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if encoding != "UTF8":
+        raise InvalidInput(
+            f"The setting search is postgres, and {database} has the encoding {encoding}; make a database with UTF8, "
+            "or set search to embedded."
         )
 
 

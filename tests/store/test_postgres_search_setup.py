@@ -141,6 +141,50 @@ def test_user_who_may_not_make_extensions_is_told(plain: Database) -> None:
     weak.dispose()
 
 
+def test_database_of_another_encoding_is_told(postgres_url: str, plain: Database) -> None:
+    name = f"{plain.url.database}_latin"
+    with Database(postgres_url).autocommit() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'"))
+    database = Database(plain.url.set(database=name).render_as_string(hide_password=False))
+    with pytest.raises(InvalidInput, match="encoding LATIN1; make a database with UTF8"):
+        set_up_search(database)
+    database.dispose()
+
+
+def test_long_document_is_taken_in_by_few_statements(plain: Database) -> None:
+    set_up_search(plain)
+    with plain.write() as session:
+        collection = get_or_create_collection(session, "c", embedding_model="model")
+        words = "red apple " * 2_500
+        document = Document(
+            source="long",
+            file="long",
+            title="",
+            media_type="text/plain",
+            text=words,
+            sections=(Section(start=0, end=len(words)),),
+        )
+        details = DocumentDetails(file_sha256="", text_sha256="long", pipeline="")
+        document_id = insert_document(session, collection.id, document, details)
+        passages = [
+            Passage(ordinal=n, start=10 * n, end=10 * n + 10, text="red apple ", num_tokens=2) for n in range(2_500)
+        ]
+        vectors = np.ones((2_500, 2), dtype=np.float16)
+        replace_passages(session, document_id, collection.id, 1, passages, vectors, "model")
+        # Each statement of a transaction leaves another version of the row with the counts.
+        versions = session.scalar(
+            text(
+                "SELECT n_tup_upd + n_tup_ins FROM pg_stat_xact_all_tables "
+                "WHERE relname = 'collections' AND schemaname = 'rag_search'"
+            )
+        )
+    assert versions is not None
+    assert versions <= 5
+    with plain.read() as session:
+        counts = count_words(session, collection.id)
+    assert counts.kept == counts.counted == (2_500, 5_000, 5_000)
+
+
 def test_sqlite_is_refused(sqlite_database: Database) -> None:
     for step in (set_up_search, require_search):
         with pytest.raises(InvalidInput, match="needs a PostgreSQL database"):
