@@ -211,8 +211,7 @@ def _store(database: Database, data: Data) -> SearchedGeneration:
         connection.exec_driver_sql("ANALYZE rag_search.vectors")
         connection.execute(
             text(
-                "CREATE TABLE bench_documents AS "
-                "SELECT g - 1 AS id, random() AS place FROM generate_series(1, :n) g"
+                "CREATE TABLE bench_documents AS SELECT g - 1 AS id, random() AS place FROM generate_series(1, :n) g"
             ).bindparams(bindparam("n", len(data.vectors), literal_execute=True))
         )
         connection.exec_driver_sql("CREATE INDEX ON bench_documents (place)")
