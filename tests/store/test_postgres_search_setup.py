@@ -1,5 +1,7 @@
 """Setting up the search inside PostgreSQL: where it can be, once, over what is there; and taking it away again."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from sqlalchemy import text
@@ -20,7 +22,7 @@ VALUES = [1.0, -0.5, 6e-8, -0.0, 65504.0, 0.33325]
 
 
 @pytest.fixture
-def plain(postgres_copy: str) -> Database:
+def plain(postgres_copy: str) -> Iterator[Database]:
     """A migrated database without the search."""
     database = Database(postgres_copy, busy_timeout=5)
     yield database
@@ -141,9 +143,9 @@ def test_user_who_may_not_make_extensions_is_told(plain: Database) -> None:
     weak.dispose()
 
 
-def test_database_of_another_encoding_is_told(postgres_url: str, plain: Database) -> None:
+def test_database_of_another_encoding_is_told(plain: Database) -> None:
     name = f"{plain.url.database}_latin"
-    with Database(postgres_url).autocommit() as connection:
+    with plain.autocommit() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'"))
     database = Database(plain.url.set(database=name).render_as_string(hide_password=False))
     with pytest.raises(InvalidInput, match="encoding LATIN1; make a database with UTF8"):
