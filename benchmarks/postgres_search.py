@@ -45,6 +45,8 @@ TS_RANK = """
     SELECT passage_id FROM bench_words b, query q WHERE b.words @@ q.words
     ORDER BY {function}(b.words, q.words, 1) DESC, passage_id LIMIT 100
 """
+WALKS = text("SELECT pg_stat_get_xact_numscans(to_regclass('rag_search.hnsw_' || :id))")
+"""How often the transaction has used the HNSW index of a generation."""
 Found = Callable[[JudgedQuery], Sequence[int]]
 
 
@@ -169,6 +171,7 @@ def report(service: Rag, name: str, found: Found, queries: Sequence[JudgedQuery]
 def measure_vectors(database: Database, data: Data, limit: int) -> None:
     """Print time and recall of a scan and of both kinds of walk, at each share of the documents."""
     generation = _store(database, data)
+    print("| search | share of the documents | by the HNSW index | recall | hits | p50, ms | p95, ms |", flush=True)
     for share in SHARES:
         _report_vectors(database, generation, data, limit, share, "scan", scan_vectors)
     started = time.perf_counter()
@@ -231,12 +234,13 @@ def _report_vectors(
     documents = None
     if share < 1:
         documents = select(column("id")).select_from(text("bench_documents")).where(text(f"place < {share}"))
-    times, num_true, num_found, num_hits = [], 0, 0, 0
+    times, num_true, num_found, num_hits, num_walks = [], 0, 0, 0, 0
     for query in data.queries:
         with database.read() as session:
             started = time.perf_counter()
             hits = search(session, generation, query, limit=limit, documents=documents)
             times.append((time.perf_counter() - started) * 1000)
+            num_walks += bool(session.scalar(WALKS, {"id": generation.id}))
             true = (
                 hits if name == "scan" else scan_vectors(session, generation, query, limit=limit, documents=documents)
             )
@@ -244,7 +248,8 @@ def _report_vectors(
         num_found += len({one for one, _ in true} & {one for one, _ in hits})
     p50, p95 = np.percentile(times, [50, 95])
     print(
-        f"| {name} | {share:.0%} | {p50:.1f} | {p95:.1f} | {num_found / num_true:.3f} | {num_hits / num_true:.2f} |",
+        f"| {name} | {share:.0%} | {num_walks / len(times):.0%} | {num_found / num_true:.3f} | "
+        f"{num_hits / num_true:.2f} | {p50:.1f} | {p95:.1f} |",
         flush=True,
     )
 

@@ -187,6 +187,12 @@ def postgres_search_database(postgres_search_url: str) -> Iterator[Database]:
     yield from _opened(postgres_search_url)
 
 
+@pytest.fixture(scope="module")
+def shared_search_database(postgres_url: str, searching_postgres_database: str) -> Iterator[Database]:
+    """A PostgreSQL database with the search inside it for all tests of a module: each takes collections of its own."""
+    yield from _opened(_copy_of(postgres_url, searching_postgres_database))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database with all tables; the test runs once on each database system."""

@@ -7,7 +7,7 @@ An HNSW walk (Malkov and Yashunin, 2016) only comes upon what is near the questi
 passages all of these are scanned instead, and where a walk ends with fewer hits than were wanted, so is everything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from sqlalchemy import (
     Double,
     Integer,
     MetaData,
+    Row,
+    Select,
     Table,
     Text,
     and_,
@@ -45,6 +47,9 @@ MIN_WIDTH, MAX_WIDTH = 200, 1_000
 
 MAX_WALKED = 200_000
 """Passages after which a walk gives up (``hnsw.max_scan_tuples``)."""
+
+WALK_MEMORY = "64MB"
+"""What a walk may keep of what it came upon, and room for the ids of two million documents that a filter leaves."""
 
 ITERATIVE_SCAN = "relaxed_order"
 """Hits are sorted afterwards anyway, and strict order leaves out what it comes upon too late."""
@@ -84,10 +89,14 @@ _GENERATION = text(
     "SELECT FROM pg_index WHERE indisvalid AND indexrelid = to_regclass('rag_search.hnsw_' || g.id)) AS has_graph "
     "FROM rag_search.generations g WHERE collection_id = :collection_id AND embedding_model = :model"
 ).columns(id=BigInt, dimension=Integer, has_graph=Boolean)
-_SET_UP_WALK = text(
+# PostgreSQL guesses that a filter leaves a handful of passages, and would rather sort these than walk: without sorting,
+# the index is the only way to have the nearest first.
+_BEGIN_WALK = text(
     "SELECT set_config('hnsw.iterative_scan', :order, true), set_config('hnsw.ef_search', :width, true), "
-    "set_config('hnsw.max_scan_tuples', :walked, true)"
+    "set_config('hnsw.max_scan_tuples', :walked, true), set_config('work_mem', :memory, true), "
+    "set_config('enable_sort', 'off', true)"
 )
+_END_WALK = text("SELECT set_config('enable_sort', 'on', true)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +173,10 @@ def scan_vectors(
     """As :func:`search_vectors`, by looking at every vector."""
     # The column as it is: the HNSW index is over its cast, so this cannot be answered by it.
     distance = _distance(_VECTORS.c.vector, generation, vector)
-    return _nearest(session, generation, distance, [distance, _VECTORS.c.passage_id], limit, documents)
+    nearest = _nearest(generation, distance, limit).order_by(distance, _VECTORS.c.passage_id)
+    if documents is not None:
+        nearest = nearest.where(_VECTORS.c.document_id.in_(documents))
+    return _best_first(session.connection().execute(nearest))
 
 
 def walk_vectors(
@@ -178,24 +190,24 @@ def walk_vectors(
 ) -> list[tuple[int, float]]:
     """As :func:`search_vectors`, by the HNSW index: it may miss some, and find fewer than there are."""
     width = min(MAX_WIDTH, max(MIN_WIDTH, 2 * limit))
-    session.execute(_SET_UP_WALK, {"order": order, "width": str(width), "walked": str(MAX_WALKED)})
-    indexed = cast(_VECTORS.c.vector, Halfvec(generation.dimension))
-    distance = _distance(indexed, generation, vector)
-    return _nearest(session, generation, distance, [distance], limit, documents)
-
-
-def _nearest(
-    session: Session,
-    generation: SearchedGeneration,
-    distance: ColumnElement[float],
-    order: Sequence[ColumnElement[Any]],
-    limit: int,
-    documents: MatchingDocuments | None,
-) -> list[tuple[int, float]]:
-    nearest = select(_VECTORS.c.passage_id, -distance).where(_in(generation)).order_by(*order).limit(limit)
+    connection = session.connection()
+    settings = {"order": order, "width": str(width), "walked": str(MAX_WALKED), "memory": WALK_MEMORY}
+    connection.execute(_BEGIN_WALK, settings)
+    distance = _distance(cast(_VECTORS.c.vector, Halfvec(generation.dimension)), generation, vector)
+    nearest = _nearest(generation, distance, limit).order_by(distance)
     if documents is not None:
-        nearest = nearest.where(_VECTORS.c.document_id.in_(documents))
-    rows = session.connection().execute(nearest)
+        # IS TRUE keeps it from becoming a join, which has no order: the ids are hashed once, and the walk asks there.
+        nearest = nearest.where(_VECTORS.c.document_id.in_(documents).is_(True))
+    found = _best_first(connection.execute(nearest))
+    connection.execute(_END_WALK)
+    return found
+
+
+def _nearest(generation: SearchedGeneration, distance: ColumnElement[float], limit: int) -> Select[tuple[int, float]]:
+    return select(_VECTORS.c.passage_id, -distance).where(_in(generation)).limit(limit)
+
+
+def _best_first(rows: Iterable[Row[tuple[int, float]]]) -> list[tuple[int, float]]:
     return sorted(((passage_id, product) for passage_id, product in rows), key=lambda hit: (-hit[1], hit[0]))
 
 

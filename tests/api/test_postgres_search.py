@@ -1,8 +1,5 @@
 """The service over search inside PostgreSQL: nothing but the database is shared, and it is enough."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,17 +62,12 @@ def test_server_finds_at_once_what_another_takes_in_and_not_what_it_deletes(
         assert document_id not in [hit["document_id"] for hit in filled.post("/v1/search", json=query).json()["hits"]]
 
 
-def test_process_of_another_search_keeps_this_one_level(settings: Settings, tmp_path: Path) -> None:
+def test_service_of_another_search_keeps_this_one_level(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "rota.txt").write_text("The support rota is kept by Amara Diallo.")
-    command = [sys.executable, "-c", "from rag.cli.main import main; main()", "ingest", str(tmp_path / "rota.txt")]
-    environment = {
-        **os.environ,
-        "RAG_DATABASE_URL": settings.database_url,
-        "RAG_DATA_DIR": str(tmp_path / "elsewhere"),
-        "RAG_SEARCH": "embedded",
-    }
+    elsewhere = settings.model_copy(update={"data_dir": tmp_path / "elsewhere", "search": "embedded"})
     with Rag(settings) as service:
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+        with Rag(elsewhere) as other:
+            other.ingest(tmp_path / "rota.txt")
         assert [hit.title for hit in service.search("support rota")] == ["rota"]
 
 

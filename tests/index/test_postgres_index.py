@@ -1,23 +1,28 @@
 """The search inside PostgreSQL beside the embedded one: the same hits and scores, at once, under every filter."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from rag.index.collection_index import CollectionIndex
 from rag.index.postgres_index import PostgresIndex
 from rag.index.vectors import VectorIndexKind
 from rag.records import OWNER, Caller, Document, Metadata, Passage, SearchMode, Section
 from rag.store.collections import get_or_create_collection
-from rag.store.database import Database
+from rag.store.database import Database, Session
 from rag.store.documents import DocumentDetails, insert_document, mark_deleted, update_metadata
 from rag.store.embedding_generations import activate_generation, begin_generation, drop_generation, put_embeddings
 from rag.store.filters import Filters
+from rag.store.found_passages import documents_matching, load_hits
 from rag.store.passages import replace_passages
+from rag.store.postgres_search import ITERATIVE_SCAN, find_generation, walk_vectors
 
 MODEL, DIMENSION = "model", 16
 WORDS = [
@@ -29,22 +34,28 @@ WORDS = [
 class Corpus:
     """Documents with passages of chosen words, and with vectors that need no model."""
 
-    def __init__(self, database: Database, folder: Path, *, seed: int = 0) -> None:
+    def __init__(self, database: Database, folder: Path, *, name: str = "c", seed: int = 0) -> None:
         self.database, self.folder = database, folder
         self.rng = np.random.default_rng(seed)
         with database.write() as session:
-            self.collection = get_or_create_collection(session, "c", embedding_model=MODEL)
+            self.collection = get_or_create_collection(session, name, embedding_model=MODEL)
 
-    def add(
+    def add(self, texts: Sequence[str], vectors: np.ndarray | None = None, **details: Any) -> int:
+        """A document of these passages; returns its id. ``details`` as in :meth:`insert`."""
+        with self.database.write() as session:
+            return self.insert(session, texts, vectors, **details)[0]
+
+    def insert(
         self,
+        session: Session,
         texts: Sequence[str],
         vectors: np.ndarray | None = None,
         *,
         title: str = "T",
         metadata: Metadata | None = None,
         labels: tuple[str, ...] = (),
-    ) -> int:
-        """A document of these passages; returns its id."""
+    ) -> tuple[int, list[int]]:
+        """A document of these passages in a transaction of the caller's; returns its id and theirs."""
         source = f"memory:{self.rng.integers(1 << 60)}"
         whole = "".join(texts)
         document = Document(
@@ -64,10 +75,8 @@ class Corpus:
         details = DocumentDetails(file_sha256="", text_sha256=source, pipeline="", access_labels=labels)
         if vectors is None:
             vectors = self.vectors(len(texts))
-        with self.database.write() as session:
-            document_id = insert_document(session, self.collection.id, document, details)
-            replace_passages(session, document_id, self.collection.id, 1, passages, vectors, MODEL)
-        return document_id
+        document_id = insert_document(session, self.collection.id, document, details)
+        return document_id, replace_passages(session, document_id, self.collection.id, 1, passages, vectors, MODEL)
 
     def vectors(self, number: int) -> np.ndarray:
         """Unit vectors (number, dimension)."""
@@ -92,9 +101,70 @@ class Corpus:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Documents that are a half, a tenth and a hundredth of all, and the vectors of each by passage id."""
+
+    corpus: Corpus
+    vectors: dict[str, dict[int, np.ndarray]] = field(default_factory=lambda: defaultdict(dict))
+
+    def recall(self, share: str, found: Callable[[np.ndarray, Filters], Sequence[int]]) -> float:
+        """Recall@10 of twenty searches against an exact one, all of which must find ten passages of the share."""
+        ids = np.array(list(self.vectors[share]))
+        vectors = np.array(list(self.vectors[share].values()))
+        hits = 0
+        for query in self.corpus.vectors(20):
+            true = set(ids[np.argsort(-(vectors @ query.astype(np.float32)))[:10]].tolist())
+            passages = found(query, {"share": share})
+            assert len(passages) == 10
+            assert set(passages) <= set(self.vectors[share])
+            hits += len(true & set(passages))
+        return hits / 200
+
+
 @pytest.fixture
 def corpus(postgres_search_database: Database, tmp_path: Path) -> Corpus:
+    """An empty one in a database of its own, so that ids begin at 1."""
     return Corpus(postgres_search_database, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def many_words(shared_search_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """120 passages of random words, for tests that only search."""
+    corpus = Corpus(shared_search_database, tmp_path_factory.mktemp("words"), name="words")
+    with corpus.database.write() as session:
+        for number in range(60):
+            metadata = {"half": number % 2}
+            corpus.insert(session, [corpus.text(), corpus.text()], title=corpus.text()[:20], metadata=metadata)
+    return corpus
+
+
+@pytest.fixture(scope="module")
+def few_words(shared_search_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Passages with accents and marks, for tests that only search."""
+    corpus = Corpus(shared_search_database, tmp_path_factory.mktemp("marks"), name="marks")
+    with corpus.database.write() as session:
+        for words in MARKED:
+            corpus.insert(session, [words], title="")
+    return corpus
+
+
+@pytest.fixture(scope="module")
+def shares(shared_search_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Shares:
+    """2,000 passages, 20 in a document: of ten documents five are of the half and one of the tenth."""
+    corpus = Corpus(shared_search_database, tmp_path_factory.mktemp("shares"), name="shares")
+    vectors, found = corpus.vectors(2_000), Shares(corpus=corpus)
+    with corpus.database.write() as session:
+        for number in range(100):
+            share = (
+                "hundredth" if number == 0 else "tenth" if number % 10 == 1 else "half" if number % 2 == 0 else "rest"
+            )
+            mine = vectors[20 * number : 20 * number + 20]
+            _, ids = corpus.insert(session, ["words"] * 20, mine, metadata={"share": share})
+            found.vectors[share].update(zip(ids, mine.astype(np.float32), strict=True))
+    with corpus.database.autocommit() as connection:
+        connection.exec_driver_sql("ANALYZE")  # as PostgreSQL does by itself after a while
+    return found
 
 
 def _search(
@@ -113,16 +183,15 @@ def _search(
     return dict(ranking)
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
 @pytest.mark.parametrize("filters", [{}, {"half": 0}], ids=["all", "filtered"])
-def test_hits_and_scores_are_those_of_the_embedded_search(corpus: Corpus, mode: SearchMode, filters: Filters) -> None:
-    for number in range(60):
-        corpus.add([corpus.text(), corpus.text()], title=corpus.text()[:20], metadata={"half": number % 2})
+def test_hits_and_scores_are_those_of_the_embedded_search(many_words: Corpus, filters: Filters) -> None:
+    corpus = many_words
     postgres, embedded = corpus.postgres(), corpus.embedded()
     try:
         assert len(postgres) == len(embedded) == 120
-        for _ in range(20):
+        for number in range(24):
             query, (vector,) = f"who {corpus.text()}?", corpus.vectors(1)
+            mode: SearchMode = ("hybrid", "keyword", "vector")[number % 3]
             ours = _search(postgres, query, vector, mode=mode, candidates=200, filters=filters)
             theirs = _search(embedded, query, vector, mode=mode, candidates=200, filters=filters)
             assert set(ours) == set(theirs)
@@ -137,6 +206,9 @@ def test_hits_and_scores_are_those_of_the_embedded_search(corpus: Corpus, mode: 
         embedded.close()
 
 
+MARKED = ("Café, naïve", "Die Größe", "it is quoted", "he isn't", "1 or more", "she runs", "東京 tower")
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -149,13 +221,10 @@ def test_hits_and_scores_are_those_of_the_embedded_search(corpus: Corpus, mode: 
         ("東京", {"東京 tower"}),
     ],
 )
-def test_words_are_found_whatever_their_accents_and_marks(corpus: Corpus, query: str, words: set[str]) -> None:
-    texts = ["Café, naïve", "Die Größe", "it is quoted", "he isn't", "1 or more", "she runs", "東京 tower"]
-    ids = dict(zip(range(1, 8), texts, strict=True))
-    for text in texts:
-        corpus.add([text], title="")
-    found = _search(corpus.postgres(), query, corpus.vectors(1)[0], mode="keyword")
-    assert {ids[passage_id] for passage_id in found} == words
+def test_words_are_found_whatever_their_accents_and_marks(few_words: Corpus, query: str, words: set[str]) -> None:
+    found = _search(few_words.postgres(), query, few_words.vectors(1)[0], mode="keyword")
+    with few_words.database.read() as session:
+        assert {hit.text for hit in load_hits(session, list(found)).values()} == words
 
 
 def test_what_is_committed_is_found_at_once_and_what_is_deleted_is_not(corpus: Corpus) -> None:
@@ -203,35 +272,55 @@ def test_labels_and_collections_of_a_caller_bound_both_legs(corpus: Corpus) -> N
 
 @pytest.mark.parametrize("kind", ["exact", "hnsw"])
 def test_filters_that_leave_a_half_a_tenth_or_a_hundredth_find_all_that_is_near(
-    corpus: Corpus, kind: VectorIndexKind, monkeypatch: pytest.MonkeyPatch
+    shares: Shares, kind: VectorIndexKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vectors = corpus.vectors(3_000)
-    for start in range(0, 3_000, 50):
-        corpus.add(["words"] * 25, vectors[start : start + 25], metadata={"share": (start // 50) % 2})
-        share = 100 if start == 0 else 10 if start % 500 == 0 else 1
-        corpus.add(["words"] * 25, vectors[start + 25 : start + 50], metadata={"share": share})
-    index = corpus.postgres(kind)
+    index = shares.corpus.postgres(kind)
     index.optimize()
     assert index.vector_stats.kind == kind
     # Few are scanned, many walked: with this limit a half and a tenth are walked.
-    monkeypatch.setattr("rag.store.postgres_search.MAX_SCANNED", 100)
-    shares = np.repeat([_share(start) for start in range(0, 3_000, 25)], 25)
-    for wanted in ({0}, {10}, {100}):
-        allowed = np.flatnonzero(np.isin(shares, list(wanted)))
-        hit = 0
-        for query in corpus.vectors(20):
-            true = allowed[np.argsort(-(vectors[allowed].astype(np.float32) @ query.astype(np.float32)))[:10]] + 1
-            found = _search(index, "", query, mode="vector", candidates=10, filters={"share": {"$in": sorted(wanted)}})
-            assert len(found) == 10
-            hit += len(set(true.tolist()) & set(found))
-        assert hit >= (200 if kind == "exact" or len(allowed) <= 100 else 198), wanted
+    monkeypatch.setattr("rag.store.postgres_search.MAX_SCANNED", 50)
+
+    def found(query: np.ndarray, filters: Filters) -> Sequence[int]:
+        return list(_search(index, "", query, mode="vector", candidates=10, filters=filters))
+
+    assert shares.recall("hundredth", found) == 1
+    for share in ("half", "tenth"):
+        assert shares.recall(share, found) >= (1 if kind == "exact" else 0.99)
 
 
-def _share(start: int) -> int:
-    if start % 50 == 0:
-        return (start // 50) % 2
-    start -= 25
-    return 100 if start == 0 else 10 if start % 500 == 0 else 1
+def test_walk_under_a_filter_is_by_the_hnsw_index_and_goes_on_until_it_has_enough(shares: Shares) -> None:
+    corpus, plans = shares.corpus, list[str]()
+    corpus.postgres("hnsw").optimize()
+
+    def walk(query: np.ndarray, filters: Filters, order: str = ITERATIVE_SCAN) -> Sequence[int]:
+        documents = documents_matching(corpus.collection.id, filters, caller=OWNER)
+        with corpus.database.read() as session:
+            generation = find_generation(session, corpus.collection.id, MODEL)
+            assert generation is not None
+            with _explained(session, plans):
+                found = walk_vectors(session, generation, query, limit=10, documents=documents, order=order)
+        return [one for one, _ in found]
+
+    for share in ("half", "tenth", "hundredth"):
+        assert shares.recall(share, walk) >= 0.99
+    assert all("Index Scan using hnsw_" in plan and "hashed SubPlan" in plan for plan in plans)
+    # Without going on, there are the few of the share that stand among the nearest.
+    assert len(walk(corpus.vectors(1)[0], {"share": "hundredth"}, "off")) < 10
+
+
+@contextmanager
+def _explained(session: Session, plans: list[str]) -> Iterator[None]:
+    """Put the plans of the searches among vectors in the block into ``plans``."""
+    connection = session.connection()
+
+    def explain(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if "<#>" in statement:
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plans.append("\n".join(row[0] for row in cursor.fetchall()))
+
+    event.listen(connection, "before_cursor_execute", explain)
+    yield
+    event.remove(connection, "before_cursor_execute", explain)
 
 
 def test_graph_is_made_and_given_up_as_its_size_calls_for(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

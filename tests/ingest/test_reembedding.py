@@ -44,14 +44,11 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "search inside postgresql"])
+@pytest.fixture(params=["embedded", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    urls = {"sqlite": "sqlite_url", "postgresql": "postgres_copy", "search inside postgresql": "postgres_search_url"}
-    return Settings(
-        database_url=request.getfixturevalue(urls[request.param]),
-        data_dir=tmp_path / "data",
-        search="postgres" if request.param.startswith("search") else "embedded",
-    )
+    """SQLite with the embedded search, and PostgreSQL with the one inside it."""
+    url = request.getfixturevalue("sqlite_url" if request.param == "embedded" else "postgres_search_url")
+    return Settings(database_url=url, data_dir=tmp_path / "data", search=request.param)
 
 
 @pytest.fixture
