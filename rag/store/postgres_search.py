@@ -45,6 +45,9 @@ MAX_SCANNED = 20_000
 MIN_WIDTH, MAX_WIDTH = 200, 1_000
 """Bounds of ``hnsw.ef_search``, the near passages that a walk keeps in view; pgvector takes no more than a thousand."""
 
+MIN_NEAR = 100
+"""A walk goes on until it has so many, however few are wanted: the first that it comes upon are not yet the nearest."""
+
 MAX_WALKED = 200_000
 """Passages after which a walk gives up (``hnsw.max_scan_tuples``)."""
 
@@ -194,13 +197,13 @@ def walk_vectors(
     settings = {"order": order, "width": str(width), "walked": str(MAX_WALKED), "memory": WALK_MEMORY}
     connection.execute(_BEGIN_WALK, settings)
     distance = _distance(cast(_VECTORS.c.vector, Halfvec(generation.dimension)), generation, vector)
-    nearest = _nearest(generation, distance, limit).order_by(distance)
+    nearest = _nearest(generation, distance, max(limit, MIN_NEAR)).order_by(distance)
     if documents is not None:
         # IS TRUE keeps it from becoming a join, which has no order: the ids are hashed once, and the walk asks there.
         nearest = nearest.where(_VECTORS.c.document_id.in_(documents).is_(True))
     found = _best_first(connection.execute(nearest))
     connection.execute(_END_WALK)
-    return found
+    return found[:limit]
 
 
 def _nearest(generation: SearchedGeneration, distance: ColumnElement[float], limit: int) -> Select[tuple[int, float]]:
