@@ -206,11 +206,11 @@ def walk_vectors(
     return found[:limit]
 
 
-def _nearest(generation: SearchedGeneration, distance: ColumnElement[float], limit: int) -> Select[tuple[int, float]]:
+def _nearest(generation: SearchedGeneration, distance: ColumnElement[float], limit: int) -> Select[int, float]:
     return select(_VECTORS.c.passage_id, -distance).where(_in(generation)).limit(limit)
 
 
-def _best_first(rows: Iterable[Row[tuple[int, float]]]) -> list[tuple[int, float]]:
+def _best_first(rows: Iterable[Row[int, float]]) -> list[tuple[int, float]]:
     return sorted(((passage_id, product) for passage_id, product in rows), key=lambda hit: (-hit[1], hit[0]))
 
 
