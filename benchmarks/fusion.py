@@ -21,7 +21,7 @@ from rag.config import Settings
 from rag.evaluate.corpus import JudgedQuery, build_judged_corpus, sample
 from rag.evaluate.metrics import ndcg
 from rag.generators.reader_generator import reader_passages
-from rag.records import HitScores
+from rag.records import OWNER, HitScores
 from rag.retriever import hit_of
 from rag.store import migrate
 from rag.store.collections import Collection
@@ -191,12 +191,13 @@ def _ask(service: Rag, path: Path, arguments: argparse.Namespace) -> list[Asked]
 
 def _ask_one(service: Rag, collection: Collection, query: JudgedQuery, *, num_read: int) -> Asked:
     vector_of_query = service.embedders.get(collection.embedding_model).embed_query(query.text)
-    ranked = service.indexes.get(collection).search(
+    ranked = service.indexes.get(collection).searcher({}, OWNER)(
         query.text,
         vector_of_query,
         mode="hybrid",
         candidates=CANDIDATES,
         keyword_weight=service.settings.keyword_weight,
+        fusion=service.settings.fusion,
     )
     with service.database.read() as session:
         rows = load_hits(session, ranked.passage_ids)

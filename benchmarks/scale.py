@@ -206,6 +206,7 @@ def measure(folder: Path) -> dict[str, float]:
     index = service.indexes.get(service.collection("default"))
     figures["passages"] = len(index)
     figures["memory_per_passage"] = (_resident_bytes() - before) / len(index)
+    assert index.folder is not None
     snapshot = max(index.folder.iterdir())
     figures["snapshot_bytes"] = sum(path.stat().st_size for path in snapshot.rglob("*") if path.is_file())
     figures["database_bytes"] = (folder / "rag.db").stat().st_size

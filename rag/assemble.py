@@ -20,6 +20,8 @@ from rag.generators.reader_generator import ReaderGenerator, reader_passages
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
+from rag.index.postgres_index import PostgresEngine
+from rag.index.search_engine import SearchEngine
 from rag.ingest.file_options import USUAL_OPTIONS, FileOptions
 from rag.ingest.labels import NO_LABELS, Labels
 from rag.ingest.pipeline import Ingester, OnProgress, silent
@@ -51,6 +53,7 @@ from rag.store.filters import Filters
 from rag.store.log_writer import LogWriter
 from rag.store.migrate import require_current
 from rag.store.opening import open_database, require_keys
+from rag.store.postgres_search_setup import require_search
 from rag.store.sql_source import SqlSource
 from rag.text.language import LanguageDetector
 from rag.transformer.processor import choose_dtype
@@ -68,7 +71,7 @@ class Rag:
         """Open the database.
 
         Raises:
-            StoreUnavailable: it cannot be opened, or is not migrated to this version.
+            StoreUnavailable: it cannot be opened, or is not migrated to this version, or not set up for its search.
         """
         self.settings = settings
         self.observers = Observers()
@@ -79,6 +82,8 @@ class Rag:
         self.database = open_database(settings)
         require_current(self.database)
         require_keys(self.database)
+        if settings.search == "postgres":
+            require_search(self.database)
 
     def __enter__(self) -> Self:
         return self
@@ -111,9 +116,12 @@ class Rag:
         )
 
     @cached_property
-    def indexes(self) -> IndexSet:
-        """The indexes of all collections."""
-        return IndexSet(self.database, self.embedders, self.settings.index_dir, vector_index=self.settings.vector_index)
+    def indexes(self) -> SearchEngine:
+        """The indexes of all collections: in this process, or in PostgreSQL."""
+        kind = self.settings.vector_index
+        if self.settings.search == "postgres":
+            return PostgresEngine(self.database, self.embedders, vector_index=kind)
+        return IndexSet(self.database, self.embedders, self.settings.index_dir, vector_index=kind)
 
     @cached_property
     def retriever(self) -> Retriever:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     )
 
     # Searching.
+    search: Literal["embedded", "postgres"] = Field(
+        "embedded",
+        description="Where searches are made. embedded: in each process, with FAISS and tantivy. postgres: in the "
+        "database, with pgvector; `rag db upgrade` sets it up.",
+    )
     vector_index: Literal["auto", "exact", "hnsw"] = Field(
         "auto",
         description="exact scans all vectors; hnsw walks a graph, nearly exact; auto: exact below 50,000 passages. A "
@@ -216,6 +221,13 @@ class Settings(BaseSettings):
     idempotency_hours: float = Field(
         24, gt=0, le=8_760, description="How long the response to an upload with an Idempotency-Key is kept."
     )
+
+    @field_validator("search")
+    @classmethod
+    def _check_search(cls, value: str, info: ValidationInfo) -> str:
+        if value == "postgres" and not info.data.get("database_url", "").startswith("postgres"):
+            raise ValueError("postgres needs a database_url of a PostgreSQL server")
+        return value
 
     @field_validator("generator")
     @classmethod

@@ -1,6 +1,5 @@
 """The retriever: a question in, the passages that may answer it out, with every score."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +11,15 @@ from numpy.typing import NDArray
 
 from rag.config import Settings
 from rag.errors import InvalidInput, LimitExceeded
-from rag.index.allowed_ids import AllowedIds
-from rag.index.collection_index import CollectionIndex
 from rag.index.embedders import Embedders
-from rag.index.filter_cache import FilterCache
 from rag.index.fusion import Ranking
-from rag.index.index_set import IndexSet
+from rag.index.search_engine import SearchEngine
 from rag.records import OWNER, Caller, DocumentReference, Fusion, Hit, HitScores, SearchMode, SearchOptions
-from rag.store.collections import Collection, get_collection, get_collection_by_id
+from rag.store.collections import Collection, get_collection
 from rag.store.column_types import check_plain_text
 from rag.store.database import Database
-from rag.store.filters import Filters, check_size
-from rag.store.found_passages import PassageRow, document_ids_matching, load_hits
+from rag.store.filters import Filters
+from rag.store.found_passages import PassageRow, load_hits
 from rag.store.index_changes import last_change_id
 from rag.store.passages import passage_ids_of_document
 from rag.store.repeated_passages import repeated_passage_ids
@@ -77,14 +73,13 @@ class Retriever:
         self,
         database: Database,
         embedders: Embedders,
-        indexes: IndexSet,
+        indexes: SearchEngine,
         reranker: Reranker,
         settings: Settings,
     ) -> None:
         """``settings`` say what a search does where its options leave it open, and its limits."""
         self._database, self._embedders, self._indexes = database, embedders, indexes
         self._reranker, self._settings = reranker, settings
-        self._filters = FilterCache()
 
     def search(
         self,
@@ -117,16 +112,15 @@ class Retriever:
         vector = self._embedders.get(found.embedding_model).embed_query(question)
         embedded = time.perf_counter()
         change_id = index.refresh(newest)
-        allowed = self._allowed(index, found, filters or {}, caller)
+        search = index.searcher(filters or {}, caller)
         hits = self._find(
-            lambda candidates: index.search(
+            lambda candidates: search(
                 question,
                 vector,
                 mode=wanted.mode,
                 candidates=candidates,
                 keyword_weight=wanted.keyword_weight,
                 fusion=wanted.fusion,
-                allowed=allowed,
             ),
             found.id,
             candidates=max(wanted.candidates, top_k),
@@ -218,25 +212,6 @@ class Retriever:
             settings={},
             timings_ms={"embed": (time.perf_counter() - started) * 1000},
         )
-
-    def _allowed(
-        self, index: CollectionIndex, collection: Collection, filters: Filters, caller: Caller
-    ) -> AllowedIds | None:
-        """The passages that a search may find; None for all."""
-        if not filters and caller.access_labels is None:
-            return None
-        check_size(filters)
-        labels = None if caller.access_labels is None else tuple(sorted(caller.access_labels))
-        with self._database.read() as session:
-            # The collection as it is now: its revision says whether what was found out before still holds.
-            revision = get_collection_by_id(session, collection.id).revision
-            # The filter as it was written: 1, 1.0 and true are equal to Python, and mean different things.
-            key, state = (collection.id, json.dumps(filters, default=str), labels), (revision, index.change_id)
-            allowed = self._filters.get(key, state)
-            if allowed is None:
-                allowed = index.allowed(document_ids_matching(session, collection.id, filters, caller=caller))
-                self._filters.put(key, state, allowed)
-        return allowed
 
     def _check(self, question: str, top_k: int) -> None:
         if not question.strip():

@@ -29,6 +29,7 @@ from rag.reader.model import ReaderModel
 from rag.reader.reader import Reader
 from rag.store import migrate
 from rag.store.database import Database
+from rag.store.postgres_search_setup import set_up_search
 from rag.transformer.processor import choose_dtype
 from tests.redis_server import RedisServer, running_redis
 
@@ -139,6 +140,16 @@ def migrated_postgres_database(postgres_url: str) -> str:
     return "migrated"
 
 
+@pytest.fixture(scope="session")
+def searching_postgres_database(postgres_url: str, migrated_postgres_database: str) -> str:
+    """The name of a PostgreSQL database with all tables and with the search inside it, to be copied."""
+    _run_sql(postgres_url, f"CREATE DATABASE searching TEMPLATE {migrated_postgres_database}")
+    database = Database(_with_name(postgres_url, "searching"))
+    assert set_up_search(database)
+    database.dispose()
+    return "searching"
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path, migrated_sqlite_file: Path) -> str:
     """The URL of a fresh SQLite database with all tables."""
@@ -162,6 +173,24 @@ def new_postgres_url(postgres_url: str, migrated_postgres_database: str) -> Call
 def postgres_copy(new_postgres_url: Callable[[], str]) -> str:
     """The URL of a fresh PostgreSQL database with all tables."""
     return new_postgres_url()
+
+
+@pytest.fixture
+def postgres_search_url(postgres_url: str, searching_postgres_database: str) -> str:
+    """The URL of a fresh PostgreSQL database with all tables and with the search inside it."""
+    return _copy_of(postgres_url, searching_postgres_database)
+
+
+@pytest.fixture
+def postgres_search_database(postgres_search_url: str) -> Iterator[Database]:
+    """A fresh PostgreSQL database with all tables and with the search inside it."""
+    yield from _opened(postgres_search_url)
+
+
+@pytest.fixture(scope="module")
+def shared_search_database(postgres_url: str, searching_postgres_database: str) -> Iterator[Database]:
+    """A PostgreSQL database with the search inside it for all tests of a module: each takes collections of its own."""
+    yield from _opened(_copy_of(postgres_url, searching_postgres_database))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

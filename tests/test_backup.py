@@ -243,11 +243,14 @@ def test_backup_of_an_older_version_is_restored_and_upgraded(here: Settings, the
     assert answers(there) == before
 
 
+@pytest.mark.parametrize(("url", "search"), [("postgres_copy", "embedded"), ("postgres_search_url", "postgres")])
 def test_postgresql_is_backed_up_by_its_own_programs(
-    postgres_copy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, search: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    settings = filled(Settings(database_url=postgres_copy, data_dir=tmp_path / "here"), tmp_path / "files")
-    database = Database(postgres_copy)
+    url = request.getfixturevalue(url)
+    settings = Settings(database_url=url, data_dir=tmp_path / "here", search=search)
+    filled(settings, tmp_path / "files")
+    database = Database(url)
     with database.read() as session:
         major = str(session.scalar(text("SHOW server_version"))).split(".")[0]
     database.dispose()

@@ -22,12 +22,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def upgrade(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Create the database, or bring it up to this version. Nothing is lost; doing it again changes nothing."""
+    """Create the database, or bring it up to this version. Nothing is lost; doing it again changes nothing.
+
+    With search = "postgres" the search is set up as well, and filled with the passages that are there.
+    """
     from rag.store import migrate
     from rag.store.database import Database
+    from rag.store.postgres_search_setup import set_up_search
 
-    database = Database(settings_of(context).resolved_database_url)
+    settings = settings_of(context)
+    database = Database(settings.resolved_database_url)
     before = migrate.upgrade(database)
+    if settings.search == "postgres" and set_up_search(database):
+        note("search inside PostgreSQL is set up")
     revision = migrate.current_revision(database)
     if before != revision:
         _audit(database, "db.upgrade", {"from": before, "to": revision})

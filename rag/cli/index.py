@@ -22,7 +22,10 @@ CollectionOption = Annotated[str, typer.Option(help="Which collection.")]
 
 @app.command()
 def stats(context: typer.Context, as_json: JsonOption = False) -> None:
-    """What each collection has in SQL and in its index; no index figures where its embedding model is not here."""
+    """What each collection has in SQL and in its index; no index figures where its embedding model is not here.
+
+    With search = "postgres" there is no folder, and the bytes are those of all collections together.
+    """
     from rag.assemble import Rag
 
     with Rag(settings_of(context)) as service:
@@ -38,8 +41,8 @@ def stats(context: typer.Context, as_json: JsonOption = False) -> None:
             row["num_unlinked"] = vectors.num_unlinked if vectors else None
             row["num_removed"] = vectors.num_removed if vectors else None
             row["vector_bytes"] = vectors.num_bytes if vectors else None
-            row["folder"] = str(index.folder) if index is not None else None
-            row["bytes"] = _bytes_in(index.folder) if index is not None else None
+            row["folder"] = str(index.folder) if index is not None and index.folder is not None else None
+            row["bytes"] = index.num_bytes() if index is not None else None
             rows.append(row)
     if as_json:
         print_json({"indexes": rows})
@@ -52,8 +55,9 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the newest snapshot of each collection, that its index holds what SQL holds, and that searches find it.
 
     A damaged snapshot is reported, with exit status 1, and rebuilt from SQL. So is a vector search that finds less than
-    98% of the ten nearest passages, over queries near 200 stored vectors. Collections whose embedding model
-    is not on this machine are not checked.
+    98% of the ten nearest passages, over queries near 200 stored vectors. With search = "postgres" there are no
+    snapshots, and the words that it counts are counted again. Collections whose embedding model is not on this machine
+    are not checked.
     """
     from rag.assemble import Rag
     from rag.index.recall import MIN_RECALL
@@ -68,10 +72,12 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
             row["passages_in_index"] = len(index) if index is not None else None
             row["recall_at_10"] = index.vector_recall() if index is not None else None
             row["problem"] = None
-            if index is not None and index.folder in damage:
+            if index is not None and index.folder is not None and index.folder in damage:
                 row["problem"] = f"{damage[index.folder]} It is rebuilt from SQL now."
             elif index is not None and len(index) != size.num_passages:
                 row["problem"] = "The index does not hold what SQL holds; run `rag index build`."
+            elif index is not None and (problem := index.problem()) is not None:
+                row["problem"] = problem
             elif index is not None and row["recall_at_10"] < MIN_RECALL:
                 row["problem"] = (
                     f"The vector search finds {row['recall_at_10']:.1%} of the ten nearest passages, less than "
@@ -141,12 +147,6 @@ def _damaged_snapshots(service: "Rag") -> Mapping[Path, str]:
             except IndexDamaged as error:
                 damage[folder] = str(error)
     return damage
-
-
-def _bytes_in(folder: Path) -> int:
-    """Snapshots share files by hard links; each counts once."""
-    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

@@ -6,11 +6,13 @@ embeddings in SQL. Before each search, changes that any process has committed si
 added is found, and what was removed is not, at once.
 """
 
+import json
 import logging
 import shutil
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,19 @@ from numpy.typing import NDArray
 
 from rag.errors import IndexDamaged
 from rag.index.allowed_ids import AllowedIds
+from rag.index.filter_cache import FilterCache
 from rag.index.fusion import Ranking, fuse
 from rag.index.index_contents import IndexContents
 from rag.index.read_write_lock import ReadWriteLock
 from rag.index.recall import measure_recall
+from rag.index.search_engine import Search
 from rag.index.snapshots import SnapshotFolder
 from rag.index.vectors import GRAPH_FROM, VectorIndexKind, VectorStats
-from rag.records import Fusion, SearchMode
+from rag.records import Caller, Fusion, SearchMode
+from rag.store.collections import get_collection_by_id
 from rag.store.database import Database
+from rag.store.filters import Filters, check_size
+from rag.store.found_passages import document_ids_matching
 from rag.store.index_changes import changes_after, count_changes_after, last_change_id
 from rag.store.passages import embeddings_of, iter_embeddings
 
@@ -65,6 +72,7 @@ class CollectionIndex:
         self._snapshots = SnapshotFolder(folder)
         self._updating = threading.RLock()
         self._touching = ReadWriteLock()
+        self._filters = FilterCache()
         self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
         self._snapshot_id = -1
         """The change up to which the last snapshot goes that was opened, written or looked at here."""
@@ -107,6 +115,15 @@ class CollectionIndex:
         """Recall@10 of the vector search against an exact one; see ``rag.index.recall``."""
         with self._touching.read():
             return measure_recall(self._contents.vectors)
+
+    def num_bytes(self) -> int:
+        """What its snapshots take up. They share files by hard links; each counts once."""
+        files = [path.stat() for path in self.folder.rglob("*") if path.is_file()]
+        return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())
+
+    def problem(self) -> str | None:
+        """None that its length and its recall do not show."""
+        return None
 
     def rebuild(self) -> None:
         """Build both indexes anew from SQL, nothing embedded again, and write a snapshot. Searches go on meanwhile."""
@@ -204,6 +221,31 @@ class CollectionIndex:
             )
         finally:
             shutil.rmtree(written, ignore_errors=True)
+
+    def searcher(self, filters: Filters, caller: Caller) -> Search:
+        """A search among what ``filters`` and the labels of ``caller`` leave.
+
+        Raises:
+            InvalidInput: the filter is malformed.
+        """
+        return partial(self.search, allowed=self._allowed_to(filters, caller))
+
+    def _allowed_to(self, filters: Filters, caller: Caller) -> AllowedIds | None:
+        """The passages that a search may find; None for all."""
+        if not filters and caller.access_labels is None:
+            return None
+        check_size(filters)
+        labels = None if caller.access_labels is None else tuple(sorted(caller.access_labels))
+        with self._database.read() as session:
+            # The collection as it is now: its revision says whether what was found out before still holds.
+            revision = get_collection_by_id(session, self._collection_id).revision
+            # The filter as it was written: 1, 1.0 and true are equal to Python, and mean different things.
+            key, state = (json.dumps(filters, default=str), labels), (revision, self.change_id)
+            allowed = self._filters.get(key, state)
+            if allowed is None:
+                allowed = self.allowed(document_ids_matching(session, self._collection_id, filters, caller=caller))
+                self._filters.put(key, state, allowed)
+        return allowed
 
     def search(
         self,

@@ -1,11 +1,13 @@
 """The indexes of all collections in one process, opened when they are first asked for."""
 
 import hashlib
+import shutil
 import threading
 from pathlib import Path
 
 from rag.index.collection_index import CollectionIndex
 from rag.index.embedders import Embedders
+from rag.index.search_engine import SearchIndex
 from rag.index.vectors import VectorIndexKind
 from rag.store.collections import Collection
 from rag.store.database import Database
@@ -61,7 +63,11 @@ class IndexSet:
         # The moment of creation tells this collection from one of the same id in another database.
         return self._folder / f"{collection.id}-{collection.created_at:%Y%m%d%H%M%S%f}-{model}"
 
-    def opened(self) -> list[CollectionIndex]:
+    def forget(self, collection: Collection, *, embedding_model: str) -> None:
+        """Drop the snapshots of a model that is going to be embedded: they would not hear of what is embedded now."""
+        shutil.rmtree(self.folder_of(collection, embedding_model=embedding_model), ignore_errors=True)
+
+    def opened(self) -> list[SearchIndex]:
         """The indexes that searches go to now: of each collection that was asked for, that of its latest model."""
         with self._lock:
             return list({collection_id: index for (collection_id, _), index in self._open.items()}.values())

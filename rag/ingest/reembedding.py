@@ -4,11 +4,10 @@ What is embedded is committed batch by batch, so the same command after a kill g
 last few passages, those that came while the new index was built, are embedded while writers wait.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag.index.index_set import IndexSet
+from rag.index.search_engine import SearchEngine
 from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.preparation import Preparer
 from rag.store.collections import Collection, get_collection
@@ -50,7 +49,7 @@ class Reembedding:
     """One collection on its way to another embedding model."""
 
     def __init__(
-        self, database: Database, preparer: Preparer, indexes: IndexSet, *, collection: str, model: str
+        self, database: Database, preparer: Preparer, indexes: SearchEngine, *, collection: str, model: str
     ) -> None:
         """Nothing is read or written yet; ``preparer`` is of any model."""
         self._database, self._indexes = database, indexes
@@ -73,8 +72,8 @@ class Reembedding:
             found = get_collection(session, self._name)
             begin_generation(session, found.id, self._model)
             missing = num_without_embedding(session, found.id, self._model)
-        # A snapshot of an earlier attempt would not hear of what is embedded now: only changes are announced to it.
-        shutil.rmtree(self._indexes.folder_of(found, embedding_model=self._model), ignore_errors=True)
+        # What is left of an earlier attempt would not hear of what is embedded now: only changes are announced to it.
+        self._indexes.forget(found, embedding_model=self._model)
         self._embed_all(found, missing, on_progress, announce=False)
         index = self._indexes.open(found, embedding_model=self._model)
         try:

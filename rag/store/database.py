@@ -128,6 +128,16 @@ class Database:
             yield connection
 
     @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """A bare connection whose statements are each committed at once, for those that no transaction may hold.
+
+        Raises:
+            StoreUnavailable: as in :meth:`write`.
+        """
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
+    @contextmanager
     def exclusive(self, name: str, *, wait: bool = True, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold a lock of that name, which one process at a time can have; it is free again when the process is killed.
 

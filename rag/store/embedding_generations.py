@@ -145,7 +145,7 @@ def put_embeddings(
         if passage_id in still_there
     ]
     if rows:
-        session.execute(insert(tables.PassageEmbedding), rows)
+        session.execute(insert(tables.PassageEmbedding).returning(tables.PassageEmbedding.passage_id), rows).all()
 
 
 def announce_embeddings(session: Session, collection_id: int, passage_ids: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from rag.records import OWNER, Caller, DocumentReference, Origin
@@ -20,6 +20,9 @@ from rag.store.filters import Filters, conditions
 from rag.store.id_batches import id_batches
 
 IDS_PER_FETCH = 10_000
+
+MatchingDocuments = Select[int]
+"""A query for the ids of documents, to stand in another one."""
 
 _DUPLICATE = aliased(tables.Document)
 _HAS_DUPLICATES = exists().where(_DUPLICATE.duplicate_of == tables.Document.id, _DUPLICATE.deleted_at.is_(None))
@@ -117,17 +120,22 @@ def document_ids_matching(
     Raises:
         InvalidInput: the filter is malformed (see ``rag.store.filters``).
     """
-    statement = (
-        select(func.coalesce(tables.Document.duplicate_of, tables.Document.id))
-        .where(
-            tables.Document.collection_id == collection_id,
-            tables.Document.deleted_at.is_(None),
-            *conditions(filters),
-            *documents_open_to(caller),
-        )
-        .execution_options(yield_per=IDS_PER_FETCH)
-    )
+    statement = documents_matching(collection_id, filters, caller=caller).execution_options(yield_per=IDS_PER_FETCH)
     return np.unique(np.fromiter(session.scalars(statement), dtype=np.int64))
+
+
+def documents_matching(collection_id: int, filters: Filters, *, caller: Caller = OWNER) -> MatchingDocuments:
+    """The query for these ids; they may come more than once.
+
+    Raises:
+        InvalidInput: the filter is malformed (see ``rag.store.filters``).
+    """
+    return select(func.coalesce(tables.Document.duplicate_of, tables.Document.id)).where(
+        tables.Document.collection_id == collection_id,
+        tables.Document.deleted_at.is_(None),
+        *conditions(filters),
+        *documents_open_to(caller),
+    )
 
 
 def _known_to(session: Session, document_ids: Set[int], caller: Caller) -> Set[int]:

@@ -76,19 +76,17 @@ def replace_passages(
     if not passages:
         return []
     known: Sequence[PassageHashes | None] = hashes if hashes is not None else [None] * len(passages)
-    session.execute(
-        insert(tables.Passage),
-        [_values(passage, document_id, version, one) for passage, one in zip(passages, known, strict=True)],
-    )
+    # With RETURNING SQLAlchemy puts many rows into one statement, for which the triggers of PostgreSQL then run once.
     new_ids = dict(
         session.execute(
-            select(tables.Passage.ordinal, tables.Passage.id).where(tables.Passage.document_id == document_id)
+            insert(tables.Passage).returning(tables.Passage.ordinal, tables.Passage.id),
+            [_values(passage, document_id, version, one) for passage, one in zip(passages, known, strict=True)],
         ).all()
     )
     ids = [new_ids[passage.ordinal] for passage in passages]
     if vectors is not None:
         session.execute(
-            insert(tables.PassageEmbedding),
+            insert(tables.PassageEmbedding).returning(tables.PassageEmbedding.passage_id),
             [
                 {
                     "passage_id": passage_id,
@@ -98,7 +96,7 @@ def replace_passages(
                 }
                 for passage_id, vector, one in zip(ids, vectors.astype(VECTOR_DTYPE), known, strict=True)
             ],
-        )
+        ).all()
     append_changes(session, collection_id, "add", ids)
     return ids
 

@@ -1,7 +1,7 @@
 """Access labels over REST: every way to a document that is not for the caller is tried, and none leads there."""
 
+import itertools
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,16 @@ QUESTION = "Who keeps the canteen budget?"
 NOBODY, HR_PERSON = Caller(access_labels=frozenset()), Caller(access_labels=frozenset({"hr"}))
 
 
-@pytest.fixture(scope="module")
-def uploaded(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with an open document and one for hr, to be copied or left as it is."""
-    folder = tmp_path_factory.mktemp("uploaded")
-    shutil.copy(migrated_sqlite_file, folder / "rag.db")
-    with Rag(Settings(data_dir=folder)) as service, TestClient(create_app(service=service)) as client:
-        _upload(client, "open.txt", OPEN)
-        _upload(client, "budget.txt", HR, access_labels=["hr"])
-    return folder
+BY_BOTH = pytest.mark.parametrize("settings", ["embedded", "postgres"], indirect=True)
+"""For what the two ways to search must hide by conditions of their own."""
 
 
 @pytest.fixture
-def settings(uploaded: Path, tmp_path: Path) -> Settings:
-    return Settings(data_dir=shutil.copytree(uploaded, tmp_path / "data"))
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A fresh database with all tables; the embedded search, unless a test names the other one."""
+    search = getattr(request, "param", "embedded")
+    url = request.getfixturevalue("sqlite_url" if search == "embedded" else "postgres_search_url")
+    return Settings(database_url=url, data_dir=tmp_path / "data", max_upload_bytes=50_000, search=search)
 
 
 @pytest.fixture
@@ -46,29 +42,24 @@ def service(settings: Settings) -> Iterator[Rag]:
 
 @pytest.fixture
 def owner(service: Rag) -> Iterator[TestClient]:
-    """A server for whoever holds the database."""
+    """A server for whoever holds the database, with an open document and one for hr."""
     with TestClient(create_app(service=service)) as client:
+        _upload(client, "open.txt", OPEN)
+        _upload(client, "budget.txt", HR, access_labels=["hr"])
         yield client
 
 
 @pytest.fixture
-def nobody(settings: Settings) -> Iterator[TestClient]:
+def nobody(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
     """A server for people without labels, over the same database."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ()}))) as client:
         yield client
 
 
 @pytest.fixture
-def person(settings: Settings) -> Iterator[TestClient]:
+def person(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
     """A server for people who hold hr."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ("hr", "sales")}))) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def nobody_searching(uploaded: Path) -> Iterator[TestClient]:
-    """A server for people without labels, for tests that only search."""
-    with TestClient(create_app(Settings(data_dir=uploaded, access_labels=()))) as client:
         yield client
 
 
@@ -97,9 +88,9 @@ def test_who_holds_the_label_finds_asks_and_reads(person: TestClient) -> None:
     assert person.get(f"/v1/answers/{answer['id']}").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "filters",
-    [
+@BY_BOTH
+def test_no_search_finds_what_is_not_for_the_caller(nobody: TestClient) -> None:
+    asked_for: list[dict[str, Any]] = [
         {},
         {"title": "budget"},
         {"$or": [{"title": "budget"}, {"title": "open"}]},
@@ -108,15 +99,13 @@ def test_who_holds_the_label_finds_asks_and_reads(person: TestClient) -> None:
         {"access_labels": {"$in": ["hr"]}},
         {"version": 1},
         {"title": {"$ne": "open"}},
-    ],
-)
-@pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector"])
-def test_no_search_finds_what_is_not_for_the_caller(nobody_searching: TestClient, filters: Any, mode: str) -> None:
-    body = {"query": f"{SECRET} Quartz budget", "mode": mode, "top_k": 100, "filters": filters}
-    response = nobody_searching.post("/v1/search", json=body)
-    assert response.status_code == 200
-    assert SECRET not in response.text
-    assert "budget" not in response.text
+    ]
+    for filters, mode in itertools.product(asked_for, ("hybrid", "keyword", "vector")):
+        body = {"query": f"{SECRET} Quartz budget", "mode": mode, "top_k": 100, "filters": filters}
+        response = nobody.post("/v1/search", json=body)
+        assert response.status_code == 200, (filters, mode)
+        assert SECRET not in response.text, (filters, mode)
+        assert "budget" not in response.text, (filters, mode)
 
 
 def test_parameters_that_would_give_more_are_unknown(nobody: TestClient) -> None:
@@ -171,6 +160,7 @@ def test_logged_answers_of_those_who_saw_more_are_not_there(
     assert nobody.post(f"/v1/answers/{by_nobody}/feedback", json={"rating": 1}).status_code == 201
 
 
+@BY_BOTH
 def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(owner: TestClient, nobody: TestClient) -> None:
     answer_id = _ask(nobody)["id"]
     _upload(owner, "open.txt", OPEN, access_labels=["sales"])
@@ -178,6 +168,7 @@ def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(owner: T
     assert nobody.post("/v1/search", json={"query": "canteen noon"}).json()["hits"] == []
 
 
+@BY_BOTH
 def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: TestClient, service: Rag) -> None:
     hidden = next(d["id"] for d in owner.get("/v1/documents").json()["documents"] if d["access_labels"])
     answer = service.ask(QUESTION, caller=HR_PERSON)
@@ -190,6 +181,7 @@ def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: Tes
     assert person.get(f"/v1/answers/{answer.id}").json()["citations"], "the log says what people were told"
 
 
+@pytest.mark.usefixtures("owner")
 def test_logged_answer_is_not_explained_or_replayed_for_others(service: Rag) -> None:
     answer = service.ask(QUESTION, caller=HR_PERSON)
     assert service.replay(answer.id, caller=HR_PERSON).same
@@ -216,6 +208,7 @@ def test_copy_with_another_label_does_not_open_the_original(owner: TestClient, n
     assert hit["also_in"] == []
 
 
+@BY_BOTH
 def test_changed_label_holds_for_the_next_search(owner: TestClient, nobody: TestClient) -> None:
     _upload(owner, "budget.txt", HR, access_labels=[])
     # No label named: it stays as it is.

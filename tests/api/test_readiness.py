@@ -68,7 +68,7 @@ def test_indexes_are_open_before_the_first_question(settings: Settings, tmp_path
         service.ingest(tmp_path / "a.txt")
     app = create_app(settings)
     with TestClient(app):
-        assert len(app.state.keeper.get().indexes._open) == 1
+        assert len(app.state.keeper.get().indexes.opened()) == 1
 
 
 def test_service_that_was_given_stays_open_when_the_server_stops(

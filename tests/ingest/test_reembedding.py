@@ -44,9 +44,16 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(params=["embedded", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """SQLite with the embedded search, and PostgreSQL with the one inside it."""
+    url = request.getfixturevalue("sqlite_url" if request.param == "embedded" else "postgres_search_url")
+    return Settings(database_url=url, data_dir=tmp_path / "data", search=request.param)
+
+
 @pytest.fixture
-def service(database_url: str, tmp_path: Path, folder: Path) -> Rag:
-    with Rag(Settings(database_url=database_url, data_dir=tmp_path / "data")) as opened:
+def service(settings: Settings, folder: Path) -> Rag:
+    with Rag(settings) as opened:
         opened.ingest(folder)
         yield opened
 
@@ -136,9 +143,9 @@ def test_same_model_and_unknown_model_are_refused(service: Rag, tmp_path: Path) 
 
 
 def test_another_process_searches_by_the_new_model_without_a_restart(
-    service: Rag, tiny_embedding_model: str, database_url: str, tmp_path: Path
+    service: Rag, tiny_embedding_model: str, settings: Settings, tmp_path: Path
 ) -> None:
-    with Rag(Settings(database_url=database_url, data_dir=tmp_path / "other")) as other:
+    with Rag(settings.model_copy(update={"data_dir": tmp_path / "other"})) as other:
         before = other.search("cat", options=SearchOptions(mode="vector"), top_k=1)
         service.reembed(tiny_embedding_model, keep_previous=False)
         after = other.search("cat", options=SearchOptions(mode="vector"), top_k=1)
