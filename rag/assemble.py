@@ -71,6 +71,7 @@ class Rag:
         """Open the database.
 
         Raises:
+            InvalidInput: ``redis_url`` is not the URL of a Redis server.
             StoreUnavailable: it cannot be opened, or is not migrated to this version, or not set up for its search.
         """
         self.settings = settings
@@ -79,6 +80,7 @@ class Rag:
         if settings.num_threads:
             torch.set_num_threads(settings.num_threads)
             faiss.omp_set_num_threads(settings.num_threads)
+        self.shared_server = SharedServer(settings.redis_url) if settings.redis_url else None
         self.database = open_database(settings)
         require_current(self.database)
         require_keys(self.database)
@@ -147,11 +149,6 @@ class Rag:
     def generator(self) -> Generator:
         """What writes the answers: the reader, a language model in this process, or one on a server."""
         return chosen_language_model(self.settings) or ReaderGenerator(self.reader, mode=self._reader_mode)
-
-    @cached_property
-    def shared_server(self) -> SharedServer | None:
-        """Where several processes share what saves work; None: nowhere."""
-        return SharedServer(self.settings.redis_url) if self.settings.redis_url else None
 
     @cached_property
     def answer_cache(self) -> AnswerCache | None:
