@@ -1,6 +1,7 @@
 """Rates that several processes count together."""
 
 import hashlib
+from typing import Any
 
 from rag.api.rate_limits import RateLimiter
 from rag.api.service import ServiceKeeper
@@ -37,7 +38,7 @@ class SharedTokenBuckets:
             Unavailable: the database has not been there yet.
         """
         service = self._keeper.open()
-        wait = None
+        wait: Any = None
         if service.shared_server is not None:
             scope = hashlib.sha256(service.database.place.encode()).hexdigest()[:16]
             key = f"{_PREFIX}{scope}:{who}"

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from rag.shared.server import SharedServer
 
@@ -26,7 +27,7 @@ class AnswerCache:
 
     def find(self, key: str) -> int | None:
         """The id that is kept under a key; None where there is none, or nobody to ask."""
-        found = self._server.run(lambda redis: redis.get(_PREFIX + key), otherwise=None)
+        found: Any = self._server.run(lambda redis: redis.get(_PREFIX + key), otherwise=None)
         try:
             return None if found is None else int(found)
         except ValueError:  # somebody else's
