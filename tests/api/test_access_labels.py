@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,29 @@ QUESTION = "Who keeps the canteen budget?"
 NOBODY, HR_PERSON = Caller(access_labels=frozenset()), Caller(access_labels=frozenset({"hr"}))
 
 
+@pytest.fixture(scope="module")
+def uploaded(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with an open document and one for hr, to be copied or left as it is."""
+    folder = tmp_path_factory.mktemp("uploaded")
+    shutil.copy(migrated_sqlite_file, folder / "rag.db")
+    _upload_both(Settings(data_dir=folder))
+    return folder
+
+
 BY_BOTH = pytest.mark.parametrize("settings", ["embedded", "postgres"], indirect=True)
 """For what the two ways to search must hide by conditions of their own."""
 
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """A fresh database with all tables; the embedded search, unless a test names the other one."""
-    search = getattr(request, "param", "embedded")
-    url = request.getfixturevalue("sqlite_url" if search == "embedded" else "postgres_search_url")
-    return Settings(database_url=url, data_dir=tmp_path / "data", max_upload_bytes=50_000, search=search)
+    """A data folder of one's own; with the search inside PostgreSQL where a test names that one."""
+    if getattr(request, "param", "embedded") == "embedded":
+        uploaded: Path = request.getfixturevalue("uploaded")
+        return Settings(data_dir=shutil.copytree(uploaded, tmp_path / "data"))
+    url = request.getfixturevalue("postgres_search_url")
+    settings = Settings(database_url=url, data_dir=tmp_path / "data", search="postgres")
+    _upload_both(settings)
+    return settings
 
 
 @pytest.fixture
@@ -42,22 +56,20 @@ def service(settings: Settings) -> Iterator[Rag]:
 
 @pytest.fixture
 def owner(service: Rag) -> Iterator[TestClient]:
-    """A server for whoever holds the database, with an open document and one for hr."""
+    """A server for whoever holds the database."""
     with TestClient(create_app(service=service)) as client:
-        _upload(client, "open.txt", OPEN)
-        _upload(client, "budget.txt", HR, access_labels=["hr"])
         yield client
 
 
 @pytest.fixture
-def nobody(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
+def nobody(settings: Settings) -> Iterator[TestClient]:
     """A server for people without labels, over the same database."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ()}))) as client:
         yield client
 
 
 @pytest.fixture
-def person(settings: Settings, owner: TestClient) -> Iterator[TestClient]:  # noqa: ARG001 - it uploads
+def person(settings: Settings) -> Iterator[TestClient]:
     """A server for people who hold hr."""
     with TestClient(create_app(settings.model_copy(update={"access_labels": ("hr", "sales")}))) as client:
         yield client
@@ -69,6 +81,12 @@ def _upload(client: TestClient, name: str, words: str, *, access_labels: list[st
     assert response.status_code == 201, response.text
     document_id: int = response.json()["documents"][0]["id"]
     return document_id
+
+
+def _upload_both(settings: Settings) -> None:
+    with Rag(settings) as service, TestClient(create_app(service=service)) as client:
+        _upload(client, "open.txt", OPEN)
+        _upload(client, "budget.txt", HR, access_labels=["hr"])
 
 
 def _ask(client: TestClient, **body: Any) -> dict[str, Any]:
@@ -181,7 +199,6 @@ def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: Tes
     assert person.get(f"/v1/answers/{answer.id}").json()["citations"], "the log says what people were told"
 
 
-@pytest.mark.usefixtures("owner")
 def test_logged_answer_is_not_explained_or_replayed_for_others(service: Rag) -> None:
     answer = service.ask(QUESTION, caller=HR_PERSON)
     assert service.replay(answer.id, caller=HR_PERSON).same
