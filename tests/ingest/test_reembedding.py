@@ -156,13 +156,14 @@ def test_another_process_searches_by_the_new_model_without_a_restart(
 def test_killed_reembedding_goes_on_where_it_stopped(
     sqlite_url: str, folder: Path, tiny_embedding_model: str, tmp_path: Path
 ) -> None:
-    for n in range(900):
+    for n in range(300):
         (folder / f"{n}.txt").write_text(f"Note number {n} is about the number {n * 7}.")
     settings = Settings(database_url=sqlite_url, data_dir=tmp_path / "data")
     with Rag(settings) as service:
         service.ingest(folder)
     code = (
-        "import sys; from rag.assemble import Rag; from rag.config import Settings;"
+        "import sys; import rag.ingest.reembedding; from rag.assemble import Rag; from rag.config import Settings;"
+        "rag.ingest.reembedding.BATCH = 32;"  # many transactions over few passages
         "service = Rag(Settings(database_url=sys.argv[1], data_dir=sys.argv[2]));"
         "service.reembed(sys.argv[3], on_progress=lambda done, total: print(done, flush=True))"
     )
@@ -175,6 +176,6 @@ def test_killed_reembedding_goes_on_where_it_stopped(
     with Rag(settings) as service:
         assert _model(service) == CARRIED_MODEL
         done = service.reembed(tiny_embedding_model)
-        assert 0 < done.num_embedded < 903
-        assert all(g.num_embedded == 903 for g in _generations(service))
-        assert len(service.indexes.get(service.collection("default"))) == 903
+        assert 0 < done.num_embedded < 303
+        assert all(g.num_embedded == 303 for g in _generations(service))
+        assert len(service.indexes.get(service.collection("default"))) == 303
