@@ -23,7 +23,7 @@ from rag.scoring.scorer import Judged, Scorer
 from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.answers import OWN_SCORER, NewAnswer, Score, get_answer, insert_answer
 from rag.store.database import Database, Session
-from rag.store.filters import Filters
+from rag.store.filters import Filters, check_size
 from rag.store.log_writer import LogWriter
 from rag.text.language import LanguageDetector
 
@@ -287,6 +287,7 @@ class Answerer:
         """What is asked, where the answer to it may be one that was given before."""
         if not self._repeated.is_on or options.evaluation_run_id is not None:
             return None
+        check_size(options.filters)  # before it is written as JSON, which goes as deep as it does
         return self._repeated.asked(
             question,
             collection=collection,

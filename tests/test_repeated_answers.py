@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from rag.assemble import Rag
 from rag.config import Settings
+from rag.errors import InvalidInput
 from rag.ingest.labels import NO_LABELS, Labels
 from rag.records import OWNER, Answer, SearchOptions
 from rag.store import tables
@@ -147,6 +148,14 @@ def test_id_that_somebody_put_there_gives_nobody_an_answer_that_is_not_theirs(se
     again = service.ask("Who keeps the budget?", caller=READER)
     assert "Zebra" not in repr(again)
     assert num_found(service) == 0
+
+
+def test_filter_that_is_nested_too_deep_is_refused_as_without_redis(service: Rag) -> None:
+    deep: Any = "real"
+    for _ in range(100_000):
+        deep = {"$not": deep}
+    with pytest.raises(InvalidInput, match="nested deeper"):
+        service.ask(QUESTION, filters={"origin": deep})
 
 
 def test_answer_that_is_masked_in_the_log_is_not_repeated(settings: Settings) -> None:

@@ -35,7 +35,7 @@ from rag.store.postgres_search import (
     search_vectors,
     search_words,
 )
-from rag.store.postgres_search_setup import rebuild_collection, require_search
+from rag.store.postgres_search_setup import rebuild_collection
 
 
 class PostgresIndex:
@@ -200,13 +200,12 @@ class PostgresIndex:
 
 
 class PostgresEngine:
-    """Hands out the indexes inside one PostgreSQL database. Safe to share between threads."""
+    """Hands out the indexes inside one PostgreSQL database that has the search. Safe to share between threads."""
 
     def __init__(self, database: Database, embedders: Embedders, *, vector_index: VectorIndexKind = "auto") -> None:
         self._database, self._embedders = database, embedders
         self._vector_index: VectorIndexKind = vector_index
         self._open: dict[int, PostgresIndex] = {}
-        self._is_set_up = False
         self._lock = threading.Lock()
 
     def get(self, collection: Collection) -> SearchIndex:
@@ -214,7 +213,6 @@ class PostgresEngine:
 
         Raises:
             InvalidInput: its embedding model is not on this machine.
-            StoreUnavailable: the database is not set up for this search.
         """
         with self._lock:
             index = self._open.get(collection.id)
@@ -243,9 +241,6 @@ class PostgresEngine:
 
     def _index(self, collection: Collection, embedding_model: str) -> PostgresIndex:
         self._embedders.get(embedding_model)  # a model that is not here is better known now
-        if not self._is_set_up:
-            require_search(self._database)
-            self._is_set_up = True
         return PostgresIndex(
             self._database,
             collection_id=collection.id,

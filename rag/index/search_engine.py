@@ -114,7 +114,6 @@ class SearchEngine(Protocol):
 
         Raises:
             InvalidInput: its embedding model is not on this machine.
-            StoreUnavailable: the database is not set up for this engine.
         """
         ...
 

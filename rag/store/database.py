@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -74,7 +74,7 @@ class Database:
         """The database's URL with its password, so not for messages."""
         return self._url
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Where the database lies; without a password, which a URL may also have among its options."""
         if self.path is not None:

@@ -17,6 +17,7 @@ from rag.records import Answer
 from rag.store.answers import NewAnswer, get_answer, insert_answer
 from rag.store.database import Database, Session
 from rag.store.log_writer import LogWriter
+from tests.api.running_server import wait_until
 from tests.slow_disk import slow_disk
 
 LIMIT_S = 0.3
@@ -73,13 +74,6 @@ def hanging_commits(database: Database, work: Work) -> Iterator[tuple[Work, Call
         yield work_and_stop, go_on
     finally:
         go_on()
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def num_answers(database: Database) -> int:
