@@ -50,7 +50,7 @@ from rag.store.answer_links import UNLINKED, AnswerLinks
 from rag.store.collections import Collection, get_collection, get_collection_by_id
 from rag.store.documents import get_stored
 from rag.store.filters import Filters
-from rag.store.log_writer import LogWriter
+from rag.store.log_writer import MIN_LIMIT_S, LogWriter
 from rag.store.migrate import require_current
 from rag.store.opening import open_database, require_keys
 from rag.store.postgres_search_setup import require_search
@@ -179,7 +179,7 @@ class Rag:
             ),
             log_writer=LogWriter(
                 self.database,
-                limit_s=2 * self.settings.store_timeout_s,
+                limit_s=max(MIN_LIMIT_S, 2 * self.settings.store_timeout_s),
                 max_at_once=self.settings.max_concurrent_answers,
             ),
             timeout_s=self.settings.answer_timeout_s,

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         gt=0,
         le=600,
         description="Longest wait for the database: for a connection, for another writer. Beyond it, or beyond twice "
-        "that to have an answer logged, the request gets 503.",
+        "that (5 seconds at least) to have an answer logged, the request gets 503.",
     )
 
     # What several processes share, beside the database.

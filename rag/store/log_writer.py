@@ -13,6 +13,9 @@ from rag.store.database import Database, Session
 
 log = logging.getLogger(__name__)
 
+MIN_LIMIT_S = 5.0
+"""However short the waits for a lock are to be: a sound disk under load may take a second to flush."""
+
 
 class _GivenUp(Exception):
     """Rolls back what nobody waits for any more."""

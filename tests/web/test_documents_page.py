@@ -19,6 +19,7 @@ DAMAGED = Path(__file__).parents[2] / "examples/handbook/archive/damaged-scan.pd
 
 def choose(page: Page, *files: tuple[str, str | bytes]) -> None:
     """Choose files, by name and content, in the file picker."""
+    expect(page.get_by_text("Put documents in")).to_be_visible()  # the page takes files from then on
     page.get_by_label("Choose files").set_input_files(
         [
             {

@@ -102,6 +102,7 @@ def test_pages_of_reviewers_look_as_in_the_docs(
             HANDBOOK / "team/on-call-night.md",
             HANDBOOK / "archive/damaged-scan.pdf",
         ]
+        expect(page.get_by_text("Put documents in")).to_be_visible()  # the page takes files from then on
         page.get_by_label("Choose files").set_input_files(files)
         expect(page.get_by_text("3 files sent.")).to_be_visible()
         expect(page.locator("#list > li").first).to_be_visible()
