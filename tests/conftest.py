@@ -18,6 +18,8 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 from redis import Redis
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
@@ -57,8 +59,10 @@ def _shipped_models_are_loaded_once() -> Iterator[None]:
     load_embedder, load_reader = rag.index.embedders.Embedder, Reader.load
     embedder_once, reader_once = cache(load_embedder), cache(load_reader)
 
-    def embedder(name: str, **options: Any) -> Embedder:
-        return embedder_once(name, **options) if name == CARRIED_MODEL else load_embedder(name, **options)
+    def embedder(name: str, *, folder: Path | None = None, **options: Any) -> Embedder:
+        if name == CARRIED_MODEL:
+            return embedder_once(name, **options)
+        return load_embedder(name, folder=folder, **options)
 
     def reader(weights: Path, *rest: Any, **options: Any) -> Reader:
         return (reader_once if weights == SHIPPED_WEIGHTS else load_reader)(weights, *rest, **options)
@@ -248,6 +252,17 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertModel(config).save_pretrained(folder)
     shutil.copy(model_folder(CARRIED_MODEL) / "tokenizer.json", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_embedding_model(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with an embedding model of 32 dimensions that knows nothing."""
+    folder = tmp_path_factory.mktemp("tiny-embedding-model")
+    (tiny_encoder_folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizerFast"}')
+    transformer = Transformer(str(tiny_encoder_folder), max_seq_length=256)
+    model = SentenceTransformer(modules=[transformer, Pooling(transformer.get_embedding_dimension())], device="cpu")
+    model.save(str(folder))
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

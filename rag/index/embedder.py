@@ -34,15 +34,16 @@ def model_folder(name: str) -> Path:
 class Embedder:
     """Turns texts into unit vectors: the inner product of two is their cosine."""
 
-    def __init__(self, name: str, *, dtype: torch.dtype, batch_size: int) -> None:
-        """Load the model ``name``, a folder or a sentence-transformers name already on this machine.
+    def __init__(self, name: str, *, dtype: torch.dtype, batch_size: int, folder: Path | None = None) -> None:
+        """Load the model ``name``, a folder or a sentence-transformers name already on this machine, or ``folder``.
 
         Raises:
             InvalidInput: there is no such model here.
         """
-        self._model = _load(name, dtype)
+        place = model_folder(name) if folder is None else folder
+        self._model = _load(name, place, dtype)
         # A query's batch is made by chance, and bfloat16 may round differently in another.
-        self._query_model = self._model if dtype == torch.float32 else _load(name, torch.float32)
+        self._query_model = self._model if dtype == torch.float32 else _load(name, place, torch.float32)
         self._query_batches: MicroBatches[str, NDArray[np.float16]] = MicroBatches(
             self._embed_in_thread, max_batch=MAX_QUERIES
         )
@@ -114,8 +115,7 @@ def _encode(
     return unit.cpu().numpy().astype(np.float16)
 
 
-def _load(name: str, dtype: torch.dtype) -> SentenceTransformer:
-    folder = model_folder(name)
+def _load(name: str, folder: Path, dtype: torch.dtype) -> SentenceTransformer:
     try:
         return SentenceTransformer(
             str(folder) if folder.is_dir() else name,

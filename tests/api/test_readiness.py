@@ -39,7 +39,7 @@ def test_server_that_was_started_before_its_database_answers_once_it_is_there(
 def test_server_without_a_reader_says_so_and_still_searches(
     settings: Settings, tmp_path: Path, check_problem: Check
 ) -> None:
-    with TestClient(create_app(settings.model_copy(update={"reader_weights": tmp_path / "none"}))) as server:
+    with TestClient(create_app(settings.model_copy(update={"reader_weights": str(tmp_path / "none")}))) as server:
         assert server.post("/v1/documents", files={"file": ("a.txt", b"Some words.")}).status_code == 201
         response = server.get("/readyz")
         assert response.status_code == 503
