@@ -127,7 +127,7 @@ REGISTRY_TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "model_id": "Its model: `models.id`.",
             "path": "Its path within the model's folder.",
             "num_bytes": "Its size.",
-            "sha256": "The SHA-256 of its bytes; that of a reader's weights is `answers.model_sha256`.",
+            "sha256": "The SHA-256 of its bytes; `answers` and `training_runs` have that of weights, too.",
             "uri": "Where its bytes are; null: in the database.",
         },
     ),

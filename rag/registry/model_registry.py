@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -84,7 +85,7 @@ class ModelRegistry:
         check_loads(folder, kind)
         for file in files:
             if file.uri is not None:
-                _checked(read_uri(file.uri), file)
+                deque(_checked(read_uri(file.uri), file), maxlen=0)  # read to the end, nothing kept
         new = NewModel(name=name, kind=kind, files=files, note=note)
         with self._database.exclusive(LOCK_OF_MODELS), self._database.write() as session:
             return add_model(session, new, lambda path: pieces_of(folder / path), caller=caller)
@@ -181,7 +182,7 @@ class ModelRegistry:
         for file in model.files:
             path = folder / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            _checked(self._pieces(model, file), file, write_to=path)
+            _write(path, _checked(self._pieces(model, file), file))
         for one in {path.parent for path in folder.rglob("*")} | {folder}:
             flush(one)
         return folder
@@ -206,30 +207,32 @@ def _with_uri(file: ModelFile, base: str) -> ModelFile:
     return ModelFile(path=file.path, num_bytes=file.num_bytes, sha256=file.sha256, uri=uri)
 
 
-def _checked(pieces: Iterator[bytes], file: ModelFile, *, write_to: Path | None = None) -> None:
-    """Read a file to its end, and no further than it may be long; with ``write_to`` write and flush it.
+def _checked(pieces: Iterator[bytes], file: ModelFile) -> Iterator[bytes]:
+    """The bytes of a file, no further than it may be long; whoever has come to the end has had what was added.
 
     Raises:
-        ModelError: it is not what was added.
-        OSError: it cannot be written.
+        ModelError: it is something else.
     """
     seen, num_bytes = hashlib.sha256(), 0
-    with closing(pieces), open(write_to or os.devnull, "wb") as out:  # type: ignore[type-var]
+    with closing(pieces):  # type: ignore[type-var]
         for piece in pieces:
             num_bytes += len(piece)
             if num_bytes > file.num_bytes:
                 break
             seen.update(piece)
-            out.write(piece)
-        out.flush()
-        if write_to is not None:
-            os.fsync(out.fileno())
+            yield piece
     if num_bytes != file.num_bytes or seen.hexdigest() != file.sha256:
-        place = file.uri or "the database"
         raise ModelError(
-            f"{file.path} in {place} is damaged or not the file that was added: its SHA-256 is another than that in "
-            "the registry; restore it, or add the model again."
+            f"{file.path} in {file.uri or 'the database'} is damaged or not the file that was added: its SHA-256 is "
+            "another than that in the registry; restore it, or add the model again."
         )
+
+
+def _write(path: Path, pieces: Iterator[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _is_whole(folder: Path, model: Model) -> bool:

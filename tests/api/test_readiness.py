@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
+from rag.reader.checkpoint import ReaderConfig, save_reader
+from rag.reader.model import ReaderModel
+from rag.records import OWNER
 from rag.store.database import Database
 from rag.store.migrate import upgrade
+from rag.store.models import activate_reader
+from rag.store.tables import ModelFilePart
 
 Check = Callable[..., str]
 QUESTION = {"question": "Who keeps the support rota?"}
@@ -46,6 +52,24 @@ def test_server_without_a_reader_says_so_and_still_searches(
         assert "reader_weights" in response.json()["models"]
         assert server.post("/v1/search", json={"query": "words"}).json()["hits"]
         assert "reader_weights" in check_problem(server.post("/v1/answers", json=QUESTION), 500, "model-error")
+
+
+def test_server_whose_reader_was_damaged_in_the_database_says_so(
+    settings: Settings, tmp_path: Path, tiny_model: ReaderModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.registry.model_registry.check_loads", lambda *_: None)
+    save_reader(tmp_path / "reader", tiny_model, ReaderConfig())
+    with Rag(settings) as service:
+        added = service.registry.add(
+            tmp_path / "reader", name="basic", kind="reader", max_blob_bytes=10**8, caller=OWNER
+        )
+        with service.database.write() as session:
+            activate_reader(session, added, caller=OWNER)
+            session.execute(update(ModelFilePart).values(content=b"{}"))
+    with TestClient(create_app(settings)) as server:
+        response = server.get("/readyz")
+        assert response.status_code == 503
+        assert "is damaged or not the file that was added" in response.json()["models"]
 
 
 def test_server_without_its_embedding_model_names_the_setting(settings: Settings, check_problem: Check) -> None:

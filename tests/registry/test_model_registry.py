@@ -1,6 +1,7 @@
 """Models go into the database and come out as they went in, or not at all."""
 
 import hashlib
+import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -169,6 +170,18 @@ def test_folder_that_cannot_be_loaded_is_not_added(
         add(Path(tiny_embedding_model))
     with database.read() as session:
         assert session.scalars(select(tables.Model)).all() == []
+
+
+def test_embedding_model_that_names_classes_of_others_is_not_added(
+    add: Add, tiny_embedding_model: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "classes"
+    shutil.copytree(tiny_embedding_model, folder)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["type"] = "sklearn.utils.parallel.joblib"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(InvalidInput, match=r"not part of Sentence Transformers"):
+        add(folder, name="classes", kind="embedding")
 
 
 def test_place_is_for_models_of_its_kind(add: Add, registry: ModelRegistry) -> None:
