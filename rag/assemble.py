@@ -146,7 +146,7 @@ class Rag:
     def reader(self) -> Reader:
         """The in-house reader, which answers by default and orders passages by relevance."""
         return Reader.load(
-            self.registry.folder(self.settings.reader_weights, "reader"),
+            self.registry.folder(self.settings.reader_weights or "", "reader"),
             model_folder(CARRIED_MODEL),
             dtype=choose_dtype(self.settings.reader_dtype),
         )

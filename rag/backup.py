@@ -187,7 +187,7 @@ def _models(settings: Settings, database: Database, embedding_models: set[str]) 
     with database.read() as session:
         registry = ModelRegistry(database, settings.model_dir) if has_registry(session) else None
     found = {name: _model_sha256(registry, name, "embedding") for name in sorted(embedding_models)}
-    return {**found, "reader": _model_sha256(registry, settings.reader_weights, "reader")}
+    return {**found, "reader": _model_sha256(registry, settings.reader_weights or "", "reader")}
 
 
 def _model_sha256(registry: ModelRegistry | None, place: str, kind: ModelKind) -> str | None:

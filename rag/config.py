@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         "that (5 seconds at least) to have an answer logged, the request gets 503.",
     )
 
+    max_model_blob_bytes: int = Field(
+        100_000_000, ge=0, description="Most that `rag models add` puts into the database of one model."
+    )
+
     # What several processes share, beside the database.
     redis_url: str = Field(
         "", description="A Redis server, redis://…: repeated answers and rates are shared there. Empty: not shared."
@@ -112,13 +116,10 @@ class Settings(BaseSettings):
     max_embedding_inputs: int = Field(1_000, ge=1, description="Texts that one request to /v1/embeddings may hold.")
 
     # Answering.
-    reader_weights: str = Field(
-        "",
+    reader_weights: str | None = Field(
+        None,
         description="Folder of reader weights, or registry:NAME or registry:NAME@VERSION. Empty: the reader that was "
         "activated in the registry (`rag models activate`), else the shipped one.",
-    )
-    max_model_blob_bytes: int = Field(
-        100_000_000, ge=0, description="Most of a model that goes into the database; the rest is read from URIs."
     )
     reader_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     abstain_below: float | None = Field(

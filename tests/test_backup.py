@@ -26,7 +26,6 @@ from rag.records import OWNER
 from rag.registry.model_registry import ModelRegistry
 from rag.store import migrate
 from rag.store.database import Database
-from rag.store.models import activate_reader
 
 QUESTIONS = ("Who keeps the support rota?", "When did the company move to Porto?", "Who feeds the whales?")
 TEXTS = {
@@ -121,11 +120,9 @@ def test_reader_of_the_registry_comes_with_the_backup(
 ) -> None:
     monkeypatch.setattr("rag.registry.model_registry.check_loads", lambda *_: None)
     save_reader(tmp_path / "reader", tiny_model, ReaderConfig())
-    options = {"name": "basic", "kind": "reader", "max_blob_bytes": 10**8, "caller": OWNER}
+    options = {"name": "basic", "kind": "reader", "max_blob_bytes": 10**8, "activate": True, "caller": OWNER}
     database = Database(here.resolved_database_url)
     model = ModelRegistry(database, here.model_dir).add(tmp_path / "reader", **options)
-    with database.write() as session:
-        activate_reader(session, model, caller=OWNER)
     database.dispose()
     assert back_up(here, tmp_path / "backup.zip").models["reader"] == model.sha256
     assert restore(there, tmp_path / "backup.zip").differences == ()

@@ -24,7 +24,6 @@ from rag.reader.checkpoint import SHIPPED_WEIGHTS, WEIGHTS, load_reader, save_re
 from rag.records import Caller
 from rag.store.answers import get_answer
 from rag.store.database import Database
-from rag.store.models import activate_reader
 
 ROOT = Path(__file__).parents[1]
 QUESTION = "Who keeps the support rota?"
@@ -54,11 +53,9 @@ def fill(database_url: str, folder: Path, reader: Path) -> None:
     with Rag(Settings(database_url=database_url, data_dir=folder)) as service:
         words = b"The support rota is kept by Amara Diallo."
         service.ingester.upload(words, name="rota.txt", collection="default", labels=NO_LABELS)
-        model = service.registry.add(
-            reader, name="team", kind="reader", max_blob_bytes=service.settings.max_model_blob_bytes, caller=OPERATOR
-        )
-        with service.database.write() as session:
-            activate_reader(session, model, caller=OPERATOR)
+        limit = service.settings.max_model_blob_bytes
+        options = {"kind": "reader", "max_blob_bytes": limit, "activate": True, "caller": OPERATOR}
+        service.registry.add(reader, name="team", **options)
 
 
 def logged_model(database_url: str, answer_id: int) -> tuple[str, str | None]:

@@ -14,7 +14,7 @@ from rag.cli.state import open_database, operator, settings_of
 
 if TYPE_CHECKING:
     from rag.registry.model_registry import ModelRegistry
-    from rag.store.database import Database, Session
+    from rag.store.database import Session
     from rag.store.models import Model
 
 app = typer.Typer(
@@ -43,11 +43,11 @@ def add(
 ) -> None:
     """Add a model, after loading it once. Its files go into the database unless --files-at says where they are."""
     from rag.errors import InvalidInput
-    from rag.store.models import activate_reader, checked_kind, find_model
+    from rag.store.models import checked_kind
 
     if activate and kind != "reader":
         raise InvalidInput("Only a reader can be activated; leave --activate out.")
-    with _open_registry(context) as (registry, database):
+    with _open_registry(context) as registry:
         added = registry.add(
             folder,
             name=name,
@@ -55,12 +55,9 @@ def add(
             max_blob_bytes=settings_of(context).max_model_blob_bytes,
             files_at=files_at,
             note=remark,
+            activate=activate,
             caller=operator(),
         )
-        if activate:
-            with database.write() as session:
-                activate_reader(session, added, caller=operator())
-                added = find_model(session, added.reference)
     _tell(added, "added and active" if activate else "added", as_json=as_json)
 
 
@@ -106,10 +103,9 @@ def show(context: typer.Context, model: Reference, as_json: JsonOption = False) 
     out.print(plain(f"sha256 {found.sha256}"))
     if found.note:
         out.print(plain(found.note))
-    kept = "removed" if found.removed_at else "in the database"
     print_table(
         ["file", "bytes", "sha256", "where"],
-        [[file.path, file.num_bytes, file.sha256, file.uri or kept] for file in found.files],
+        [[file.path, file.num_bytes, file.sha256, file.uri or "in the database"] for file in found.files],
     )
 
 
@@ -123,7 +119,7 @@ def export(
     """Write a model's files to a new folder, each compared with its hash."""
     from rag.store.models import parse_reference
 
-    with _open_registry(context) as (registry, _):
+    with _open_registry(context) as registry:
         exported = registry.export(parse_reference(model), folder)
     _tell(exported, f"written to {folder}", as_json=as_json)
 
@@ -134,18 +130,17 @@ def activate(context: typer.Context, model: Reference, as_json: JsonOption = Fal
     from rag.store.models import activate_reader
 
     with _locked_write(context) as session:
-        activate_reader(session, _find(session, model), caller=operator())
-        activated = _find(session, model)
+        activated = activate_reader(session, _find(session, model), caller=operator())
     _tell(activated, "active; servers take it when they start", as_json=as_json)
 
 
 @app.command()
 def deactivate(context: typer.Context, as_json: JsonOption = False) -> None:
     """Let the reader that ships with the program answer again."""
-    from rag.store.models import deactivate_reader, find_model
+    from rag.store.models import deactivate_reader
 
     with _locked_write(context) as session:
-        model = find_model(session, deactivate_reader(session, caller=operator()).reference)
+        model = deactivate_reader(session, caller=operator())
     _tell(model, "no longer active", as_json=as_json)
 
 
@@ -164,17 +159,16 @@ def remove(
             f"{model} names no version; write {model}@VERSION, since what is removed cannot be restored."
         )
     with _locked_write(context) as session:
-        removed = _find(session, model)
-        remove_model(session, removed, caller=operator())
+        removed = remove_model(session, _find(session, model), caller=operator())
     _tell(removed, "removed", as_json=as_json)
 
 
 @contextmanager
-def _open_registry(context: typer.Context) -> "Iterator[tuple[ModelRegistry, Database]]":
+def _open_registry(context: typer.Context) -> "Iterator[ModelRegistry]":
     from rag.registry.model_registry import ModelRegistry
 
     with open_database(context) as database:
-        yield ModelRegistry(database, settings_of(context).model_dir), database
+        yield ModelRegistry(database, settings_of(context).model_dir)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rag.store.models import reference_of
 from rag.transformer.processor import choose_dtype
 
 
-def chosen_language_model(settings: Settings, find_folder: Callable[[str], Path] = Path) -> PromptedGenerator | None:
+def chosen_language_model(settings: Settings, find_folder: Callable[[str], Path]) -> PromptedGenerator | None:
     """A generator over the model that ``generator`` names; None where it names the reader.
 
     ``find_folder`` gives the folder of what stands after ``lm:``.

@@ -1,7 +1,7 @@
 """Which files of a folder make up a model, and that they are what they may be: tensors, JSON, text; never code."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 
 from safetensors import SafetensorError, safe_open
@@ -11,6 +11,8 @@ from rag.errors import InvalidInput
 from rag.records import ModelKind
 from rag.store.models import PART_BYTES, ModelFile
 
+Pieces = Generator[bytes, None, None]
+"""The bytes of a file, one after the other, a megabyte or so at a time."""
 WEIGHTS = ".safetensors"
 SUFFIXES = frozenset({WEIGHTS, ".json", ".txt", ".jinja"})
 """Of all that is ever taken in or written out. ``.jinja`` is the chat template of a language model."""
@@ -50,7 +52,7 @@ def may_hold(path: str) -> bool:
     return parts_are_names and "\0" not in path and pure.suffix in SUFFIXES
 
 
-def pieces_of(path: Path) -> Iterator[bytes]:
+def pieces_of(path: Path) -> Pieces:
     """A file's bytes, ``PART_BYTES`` at a time. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         while piece := file.read(PART_BYTES):

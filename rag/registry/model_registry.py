@@ -11,7 +11,6 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from rag.errors import InvalidInput, LimitExceeded, ModelError
 from rag.index.embedder import model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.records import Caller, ModelKind
-from rag.registry.folder_files import WEIGHTS, files_in, may_hold, pieces_of
+from rag.registry.folder_files import WEIGHTS, Pieces, files_in, may_hold, pieces_of
 from rag.registry.loading import check_loads
 from rag.registry.uris import read_uri, uri_within
 from rag.store.database import Database
@@ -31,6 +30,7 @@ from rag.store.models import (
     ModelFile,
     ModelReference,
     NewModel,
+    activate_reader,
     add_model,
     find_active_reader,
     find_model,
@@ -60,15 +60,16 @@ class ModelRegistry:
         max_blob_bytes: int,
         files_at: str | None = None,
         note: str | None = None,
+        activate: bool = False,
         caller: Caller,
     ) -> Model:
-        """Add the model of a folder as the next version of its name, once it has been loaded.
+        """Add the model of a folder as the next version of its name, once it has been loaded; perhaps activate it.
 
         Its bytes go into the database, in one transaction; with ``files_at`` its safetensors files do not: they are
         read from below that URI, now and by whoever uses the model.
 
         Raises:
-            InvalidInput: the folder holds a file that no model may have, or see ``rag.store.models.add_model``.
+            InvalidInput: the folder holds a file that no model may have, or see ``add_model`` and ``activate_reader``.
             LimitExceeded: more than ``max_blob_bytes`` would go into the database.
             ModelError: the model cannot be loaded, or the files below the URI are not those of the folder.
         """
@@ -88,7 +89,8 @@ class ModelRegistry:
                 deque(_checked(read_uri(file.uri), file), maxlen=0)  # read to the end, nothing kept
         new = NewModel(name=name, kind=kind, files=files, note=note)
         with self._database.exclusive(LOCK_OF_MODELS), self._database.write() as session:
-            return add_model(session, new, lambda path: pieces_of(folder / path), caller=caller)
+            added = add_model(session, new, lambda path: pieces_of(folder / path), caller=caller)
+            return activate_reader(session, added, caller=caller) if activate else added
 
     def find(self, place: str, kind: ModelKind) -> Model | None:
         """The model that a setting names by ``registry:NAME[@VERSION]``; None where it names a folder.
@@ -187,7 +189,7 @@ class ModelRegistry:
             flush(one)
         return folder
 
-    def _pieces(self, model: Model, file: ModelFile) -> Iterator[bytes]:
+    def _pieces(self, model: Model, file: ModelFile) -> Pieces:
         if file.uri is not None:
             yield from read_uri(file.uri)
             return
@@ -207,14 +209,14 @@ def _with_uri(file: ModelFile, base: str) -> ModelFile:
     return ModelFile(path=file.path, num_bytes=file.num_bytes, sha256=file.sha256, uri=uri)
 
 
-def _checked(pieces: Iterator[bytes], file: ModelFile) -> Iterator[bytes]:
+def _checked(pieces: Pieces, file: ModelFile) -> Pieces:
     """The bytes of a file, no further than it may be long; whoever has come to the end has had what was added.
 
     Raises:
         ModelError: it is something else.
     """
     seen, num_bytes = hashlib.sha256(), 0
-    with closing(pieces):  # type: ignore[type-var]
+    with closing(pieces):
         for piece in pieces:
             num_bytes += len(piece)
             if num_bytes > file.num_bytes:
@@ -228,7 +230,7 @@ def _checked(pieces: Iterator[bytes], file: ModelFile) -> Iterator[bytes]:
         )
 
 
-def _write(path: Path, pieces: Iterator[bytes]) -> None:
+def _write(path: Path, pieces: Pieces) -> None:
     with path.open("wb") as file:
         file.writelines(pieces)
         file.flush()

@@ -3,7 +3,6 @@
 Redirects are not followed, and the proxies and passwords of the environment are not used.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
@@ -11,7 +10,7 @@ from urllib.request import url2pathname
 import httpx2
 
 from rag.errors import InvalidInput, ModelError
-from rag.registry.folder_files import pieces_of
+from rag.registry.folder_files import Pieces, pieces_of
 from rag.store.models import PART_BYTES
 
 TIMEOUT_S = 30.0
@@ -37,7 +36,7 @@ def uri_within(base: str, path: str) -> str:
     return f"{base.rstrip('/')}/{quote(path)}"
 
 
-def read_uri(uri: str) -> Iterator[bytes]:
+def read_uri(uri: str) -> Pieces:
     """The bytes of a file, piece by piece. Unchecked: the caller compares size and hash.
 
     Raises:
@@ -55,7 +54,7 @@ def read_uri(uri: str) -> Iterator[bytes]:
         raise ModelError(f"{uri} is neither a file: nor an https: URI; add the model again.")
 
 
-def _read_https(uri: str) -> Iterator[bytes]:
+def _read_https(uri: str) -> Pieces:
     client = httpx2.Client(verify=httpx2.create_ssl_context(), trust_env=False, timeout=TIMEOUT_S)
     try:
         with client, client.stream("GET", uri, headers={"Accept-Encoding": "identity"}) as response:

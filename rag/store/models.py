@@ -7,7 +7,7 @@ What is removed leaves its row: neither does another model come to its version, 
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
@@ -199,8 +199,10 @@ def read_parts(session: Session, model_id: int, path: str) -> Iterator[bytes]:
     yield from session.scalars(statement.execution_options(yield_per=1))
 
 
-def activate_reader(session: Session, model: Model, *, caller: Caller) -> None:
+def activate_reader(session: Session, model: Model, *, caller: Caller) -> Model:
     """Let a reader answer where no setting names one, in processes that start from then on.
+
+    The caller holds ``LOCK_OF_MODELS``. Returns the model as it is then.
 
     Raises:
         InvalidInput: the model is no reader.
@@ -208,13 +210,16 @@ def activate_reader(session: Session, model: Model, *, caller: Caller) -> None:
     if model.kind != "reader":
         raise InvalidInput(f"{model.reference} is of the kind {model.kind}; only a reader can be activated.")
     _deactivate_all(session)
-    row = model_tables.Model
-    session.execute(update(row).where(row.id == model.id).values(activated_at=datetime.now(UTC)))
+    row, activated_at = model_tables.Model, datetime.now(UTC)
+    session.execute(update(row).where(row.id == model.id).values(activated_at=activated_at))
     put_audit_event(session, caller, "model.activate", target=str(model.reference))
+    return replace(model, activated_at=activated_at)
 
 
 def deactivate_reader(session: Session, *, caller: Caller) -> Model:
-    """Let the reader that ships with the program answer again; returns the one that did.
+    """Let the reader that ships with the program answer again; returns the one that did, as it is then.
+
+    The caller holds ``LOCK_OF_MODELS``.
 
     Raises:
         NotFound: none is active.
@@ -224,11 +229,13 @@ def deactivate_reader(session: Session, *, caller: Caller) -> Model:
         raise NotFound("No reader of the registry is active; the one that ships with the program answers.")
     _deactivate_all(session)
     put_audit_event(session, caller, "model.deactivate", target=str(active.reference))
-    return active
+    return replace(active, activated_at=None)
 
 
-def remove_model(session: Session, model: Model, *, caller: Caller) -> None:
+def remove_model(session: Session, model: Model, *, caller: Caller) -> Model:
     """Delete the bytes of a model; its row and its files' hashes stay. The caller holds ``LOCK_OF_MODELS``.
+
+    Returns the model as it is then.
 
     Raises:
         InvalidInput: it is active, or a collection is embedded with it.
@@ -243,9 +250,10 @@ def remove_model(session: Session, model: Model, *, caller: Caller) -> None:
         )
     part, file = model_tables.ModelFilePart, model_tables.ModelFile
     session.execute(delete(part).where(part.file_id.in_(select(file.id).where(file.model_id == model.id))))
-    row = model_tables.Model
-    session.execute(update(row).where(row.id == model.id).values(removed_at=datetime.now(UTC)))
+    row, removed_at = model_tables.Model, datetime.now(UTC)
+    session.execute(update(row).where(row.id == model.id).values(removed_at=removed_at))
     put_audit_event(session, caller, "model.remove", target=str(model.reference))
+    return replace(model, removed_at=removed_at)
 
 
 def _deactivate_all(session: Session) -> None:

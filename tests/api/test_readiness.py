@@ -15,7 +15,6 @@ from rag.reader.model import ReaderModel
 from rag.records import OWNER
 from rag.store.database import Database
 from rag.store.migrate import upgrade
-from rag.store.models import activate_reader
 from rag.store.tables import ModelFilePart
 
 Check = Callable[..., str]
@@ -60,11 +59,9 @@ def test_server_whose_reader_was_damaged_in_the_database_says_so(
     monkeypatch.setattr("rag.registry.model_registry.check_loads", lambda *_: None)
     save_reader(tmp_path / "reader", tiny_model, ReaderConfig())
     with Rag(settings) as service:
-        added = service.registry.add(
-            tmp_path / "reader", name="basic", kind="reader", max_blob_bytes=10**8, caller=OWNER
-        )
+        options = {"kind": "reader", "max_blob_bytes": 10**8, "activate": True, "caller": OWNER}
+        service.registry.add(tmp_path / "reader", name="basic", **options)
         with service.database.write() as session:
-            activate_reader(session, added, caller=OWNER)
             session.execute(update(ModelFilePart).values(content=b"{}"))
     with TestClient(create_app(settings)) as server:
         response = server.get("/readyz")

@@ -60,7 +60,7 @@ def test_model_is_added_shown_exported_and_removed(rag: Command, reader: str, tm
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "reader.safetensors"}
     with pytest.raises(InvalidInput, match="names no version"):
         rag("remove", "basic")
-    rag("remove", "basic@1")
+    assert json.loads(rag("remove", "basic@1", "--json"))["removed_at"] is not None
     assert "basic@1" not in rag("list")
     assert "removed" in rag("list", "--removed")
     with pytest.raises(NotFound, match="was removed"):

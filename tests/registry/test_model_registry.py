@@ -15,7 +15,7 @@ from rag.reader.checkpoint import SHIPPED_WEIGHTS, load_reader
 from rag.registry.model_registry import ModelRegistry
 from rag.store import tables
 from rag.store.database import Database
-from rag.store.models import Model, activate_reader, parse_reference, remove_model
+from rag.store.models import Model, find_active_reader, parse_reference, remove_model
 from tests.registry.conftest import OPERATOR
 
 Add = Callable[..., Model]
@@ -54,11 +54,12 @@ def test_reader_comes_out_as_it_went_in(
 def test_empty_place_is_the_active_reader_and_else_the_shipped_one(
     add: Add, registry: ModelRegistry, database: Database
 ) -> None:
-    model = add()
+    add(name="other")
     assert registry.folder("", "reader") == SHIPPED_WEIGHTS
-    with database.write() as session:
-        activate_reader(session, model, caller=OPERATOR)
+    model = add(activate=True)
     assert registry.folder("", "reader").name == model.sha256
+    with database.read() as session:
+        assert find_active_reader(session) == model
 
 
 def test_other_places_are_folders(registry: ModelRegistry) -> None:
