@@ -1,16 +1,19 @@
 """How should the two legs be brought together, and what does the reader's relevance add? A table of nDCG@10.
 
     python benchmarks/fusion.py PATH... [--limit 200] [--split test] [--reranked 20] [--data-dir FOLDER]
+        [--leave-out who what …]
 
 Each PATH is a folder in BEIR's layout or a file in SQuAD format; its documents go into a collection of their own under
 ``--data-dir``. Both legs are asked once for each query, by the index that the service searches; the variants are then
-computed from their scores and ranks. With ``--reranked N`` the first N passages are also judged by the reader.
+computed from their scores and ranks. With ``--reranked N`` the first N passages are also judged by the reader; with
+``--leave-out`` the keyword leg is asked without those words.
 """
 
 import argparse
 import math
+import string
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +123,22 @@ def trusting_near_cosines(weight: float, *, steepness: float, middle: float) -> 
     return ranking
 
 
+def raised_by_neighbours(base: Variant, weight: float) -> Variant:
+    """A passage before or after a good one in its document gains by it. Passages of a document have ids in a row."""
+
+    def ranking(asked: Asked) -> Ranking:
+        scores = base(asked)
+        return {p: score + weight * max(_beside(asked, scores, p), default=0.0) for p, score in scores.items()}
+
+    return ranking
+
+
+def _beside(asked: Asked, scores: Ranking, passage: int) -> Iterator[float]:
+    for other in (passage - 1, passage + 1):
+        if other in scores and asked.documents.get(other) == asked.documents.get(passage):
+            yield scores[other]
+
+
 def reranked(base: Variant, weight: float) -> Variant:
     """A ranking with the reader's relevance added where it read."""
 
@@ -135,6 +154,7 @@ VARIANTS: Mapping[str, Variant] = {
     **{f"reciprocal ranks, k = {k}, weight {w}": reciprocal_ranks(k, w) for k in (60, 5) for w in (0.4, 0.5)},
     **{f"convex, weight {w}": convex(w) for w in (0.2, 0.3, 0.4, 0.5, 0.6)},
     **{f"standard scores, weight {w}": standard_scores(w) for w in (0.3, 0.4)},
+    **{f"convex, weight 0.4, neighbours x {w}": raised_by_neighbours(convex(0.4), w) for w in (0.1, 0.3)},
     "convex, cosines as they are": convex_of_cosines(0.4, 1.6),
     "convex, weight by the nearest cosine": trusting_near_cosines(0.5, steepness=10, middle=0.65),
 }
@@ -152,6 +172,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None, help="Only a sample of so many queries of each.")
     parser.add_argument("--split", default="test", help="Of folders.")
     parser.add_argument("--reranked", type=int, default=0, help="So many passages are read.")
+    parser.add_argument("--leave-out", nargs="+", default=[], help="Words that the keyword leg is not asked for.")
     parser.add_argument("--data-dir", type=Path, default=None)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -186,13 +207,15 @@ def _ask(service: Rag, path: Path, arguments: argparse.Namespace) -> list[Asked]
     )
     service.save_index(collection.name)
     queries = sample([query for query in queries if query.grades], limit=arguments.limit, seed=0)
-    return [_ask_one(service, collection, query, num_read=arguments.reranked) for query in queries]
+    left_out = frozenset(arguments.leave_out)
+    return [_ask_one(service, collection, query, num_read=arguments.reranked, left_out=left_out) for query in queries]
 
 
-def _ask_one(service: Rag, collection: Collection, query: JudgedQuery, *, num_read: int) -> Asked:
+def _ask_one(service: Rag, collection: Collection, query: JudgedQuery, *, num_read: int, left_out: Set[str]) -> Asked:
     vector_of_query = service.embedders.get(collection.embedding_model).embed_query(query.text)
+    words = [word for word in query.text.split() if word.strip(string.punctuation).lower() not in left_out]
     ranked = service.indexes.get(collection).searcher({}, OWNER)(
-        query.text,
+        " ".join(words),
         vector_of_query,
         mode="hybrid",
         candidates=CANDIDATES,

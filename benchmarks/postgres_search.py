@@ -47,6 +47,10 @@ TS_RANK = """
 """
 WALKS = text("SELECT pg_stat_get_xact_numscans(to_regclass('rag_search.hnsw_' || :id))")
 """How often the transaction has used the HNSW index of a generation."""
+SIZES = text("""
+    SELECT relid::regclass::text AS name, pg_total_relation_size(relid) FROM pg_stat_user_tables
+    WHERE relname NOT LIKE 'bench%' AND pg_total_relation_size(relid) > 1000000 ORDER BY 2 DESC
+""")
 Found = Callable[[JudgedQuery], Sequence[int]]
 
 
@@ -90,6 +94,15 @@ def measure_quality(url: str, paths: Sequence[Path], limit: int | None) -> None:
                 print(f"{path.stem}, {len(queries)} queries | nDCG@10 | hit@1 | p50, ms", flush=True)
                 for name, found in ways(service, collection, url).items():
                     report(service, name, found, queries)
+            report_sizes(service.database)
+
+
+def report_sizes(database: Database) -> None:
+    """Print what tables fill for each passage, their indexes included."""
+    with database.read() as session:
+        num_passages = session.scalar(text("SELECT count(*) FROM rag_search.passages")) or 1
+        for name, num_bytes in session.execute(SIZES):
+            print(f"{name}: {num_bytes / num_passages:,.0f} bytes a passage")
 
 
 def ways(service: Rag, collection: Collection, url: str) -> Mapping[str, Found]:

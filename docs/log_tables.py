@@ -1,4 +1,4 @@
-"""What the columns of the log's tables mean; docs/write_sql.py shows those that are there."""
+"""What the columns of the log's and the registry's tables mean; docs/write_sql.py shows those that are there."""
 
 _PLACE = {
     "document_id": "Its document; no foreign key, since the log outlives documents.",
@@ -102,6 +102,33 @@ LOG_TABLES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "answer_id": "The answer.",
             "label": "A label; `*` for one who sees all documents.",
+        },
+    ),
+}
+REGISTRY_TABLES: dict[str, tuple[str, dict[str, str]]] = {
+    "models": (
+        "One row for each version of a model of the registry (`rag models`).",
+        {
+            "id": "The model's id, never used twice.",
+            "name": "What it is called.",
+            "version": "Counts from 1 within the name; never used twice.",
+            "kind": "reader, embedding or language.",
+            "sha256": "The SHA-256 of a line `PATH SHA256` for each of its files, in the order of their paths.",
+            "note": "What it is, in the words of whoever added it.",
+            "created_at": "When it was added, UTC.",
+            "activated_at": "When it became the reader that answers where none is set; null: it is not.",
+            "removed_at": "When its bytes were deleted; null: they are there.",
+        },
+    ),
+    "model_files": (
+        "The files of each model. Their bytes are in `model_file_parts`, which is kept back, or at the URI.",
+        {
+            "id": "The file's id.",
+            "model_id": "Its model: `models.id`.",
+            "path": "Its path within the model's folder.",
+            "num_bytes": "Its size.",
+            "sha256": "The SHA-256 of its bytes; `answers` and `training_runs` have that of weights, too.",
+            "uri": "Where its bytes are; null: in the database.",
         },
     ),
 }

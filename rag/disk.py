@@ -1,7 +1,10 @@
-"""Files on disk: their hashes, and making sure that they outlast a power cut."""
+"""Files on disk: their hashes, locks between processes, and making sure that they outlast a power cut."""
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,3 +25,17 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a lock that one process, or one thread, at a time can have; it is free again when the process is killed.
+
+    The file is made if need be and never deleted: two processes must come upon the same one.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

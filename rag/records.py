@@ -15,6 +15,8 @@ SearchMode = Literal["hybrid", "keyword", "vector"]
 Fusion = Literal["convex", "rrf"]
 Role = Literal["reader", "contributor", "reviewer", "administrator"]
 """What somebody may do; each may do what those before it may. See ``rag.api.permissions``."""
+ModelKind = Literal["reader", "embedding", "language"]
+"""What a model of the registry is for: reading, embedding, or writing answers from a prompt."""
 PersonalDataKind = Literal["email", "phone", "card", "iban", "ip"]
 """Personal data that has a form by which it is found."""
 RetentionMode = Literal["delete", "anonymise"]

@@ -31,6 +31,7 @@ from rag.store import migrate
 from rag.store.database import Database
 from rag.store.postgres_search_setup import set_up_search
 from rag.transformer.processor import choose_dtype
+from tests.embedding_models import save_embedding_model
 from tests.redis_server import RedisServer, running_redis
 
 
@@ -57,8 +58,10 @@ def _shipped_models_are_loaded_once() -> Iterator[None]:
     load_embedder, load_reader = rag.index.embedders.Embedder, Reader.load
     embedder_once, reader_once = cache(load_embedder), cache(load_reader)
 
-    def embedder(name: str, **options: Any) -> Embedder:
-        return embedder_once(name, **options) if name == CARRIED_MODEL else load_embedder(name, **options)
+    def embedder(name: str, *, folder: Path | None = None, **options: Any) -> Embedder:
+        if name == CARRIED_MODEL:
+            return embedder_once(name, **options)
+        return load_embedder(name, folder=folder, **options)
 
     def reader(weights: Path, *rest: Any, **options: Any) -> Reader:
         return (reader_once if weights == SHIPPED_WEIGHTS else load_reader)(weights, *rest, **options)
@@ -248,6 +251,14 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertModel(config).save_pretrained(folder)
     shutil.copy(model_folder(CARRIED_MODEL) / "tokenizer.json", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_embedding_model(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with an embedding model of 32 dimensions that knows nothing."""
+    folder = tmp_path_factory.mktemp("tiny-embedding-model")
+    save_embedding_model(tiny_encoder_folder, folder)
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

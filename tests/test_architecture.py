@@ -24,7 +24,7 @@ FLOORS = [
         "answer_queue",
         "repeated_answers",
     },
-    {"answerer", "training"},
+    {"answerer", "registry", "training"},
     {"backup", "evaluate", "replay", "review"},
     {"assemble"},
     {"web"},

@@ -20,6 +20,10 @@ from rag.backup import BackupManifest, back_up, restore
 from rag.config import Settings
 from rag.errors import InvalidInput
 from rag.ingest.labels import NO_LABELS
+from rag.reader.checkpoint import ReaderConfig, save_reader
+from rag.reader.model import ReaderModel
+from rag.records import OWNER
+from rag.registry.model_registry import ModelRegistry
 from rag.store import migrate
 from rag.store.database import Database
 
@@ -105,10 +109,37 @@ def test_other_settings_and_models_are_told(here: Settings, tmp_path: Path) -> N
     back_up(here, tmp_path / "backup.zip")
     weights = tmp_path / "weights"
     weights.mkdir()
-    other = Settings(data_dir=tmp_path / "there", top_k=5, reader_weights=weights)
+    other = Settings(data_dir=tmp_path / "there", top_k=5, reader_weights=str(weights))
     told = " ".join(restore(other, tmp_path / "backup.zip").differences)
     assert "top_k is 5 here; there it was 3" in told
     assert "The model reader has other files here" in told
+
+
+def test_reader_of_the_registry_comes_with_the_backup(
+    here: Settings, there: Settings, tmp_path: Path, tiny_model: ReaderModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.registry.model_registry.check_loads", lambda *_: None)
+    save_reader(tmp_path / "reader", tiny_model, ReaderConfig())
+    options = {"name": "basic", "kind": "reader", "max_blob_bytes": 10**8, "activate": True, "caller": OWNER}
+    database = Database(here.resolved_database_url)
+    model = ModelRegistry(database, here.model_dir).add(tmp_path / "reader", **options)
+    database.dispose()
+    assert back_up(here, tmp_path / "backup.zip").models["reader"] == model.sha256
+    assert restore(there, tmp_path / "backup.zip").differences == ()
+    database = Database(there.resolved_database_url)
+    copy = ModelRegistry(database, there.model_dir).folder("", "reader")
+    assert (copy / "reader.safetensors").read_bytes() == (tmp_path / "reader/reader.safetensors").read_bytes()
+    database.dispose()
+
+
+def test_database_of_an_older_version_is_backed_up_and_restored(
+    here: Settings, there: Settings, tmp_path: Path
+) -> None:
+    database = Database(here.resolved_database_url)
+    migrate.downgrade(database, "0018")
+    database.dispose()
+    assert all(back_up(here, tmp_path / "backup.zip").models.values())
+    assert restore(there, tmp_path / "backup.zip").differences == ()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import sysconfig
 import zipfile
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -140,42 +141,108 @@ def test_weights_fit_into_the_repository() -> None:
     assert total <= 64_000_000
 
 
-def test_compose_has_health_checks_volumes_and_no_default_password() -> None:
+SERVICES = {
+    None: {"api", "postgres", "redis"},
+    "milvus": {"milvus", "etcd", "minio"},
+    "vllm": {"vllm"},
+}
+"""What the compose file starts by itself, and with each profile."""
+PASSED_ON = {"RAG_SEARCH", "RAG_MILVUS_URI", "RAG_MILVUS_TOKEN", "RAG_GENERATOR", "RAG_GENERATOR_API_KEY"}
+"""Settings of the API that use what the profiles start."""
+SHELL_VARIABLE = re.compile(r"\$\$\{(\w+):\?")
+
+
+def _compose() -> tuple[str, dict[str, Any]]:
     text = (ROOT / "docker-compose.yml").read_text()
-    compose = yaml.safe_load(text)
-    assert set(compose["services"]) == {"api", "postgres", "redis"}
+    return text, yaml.safe_load(text)["services"]
+
+
+def _command(service: dict[str, Any]) -> list[str]:
+    return [*service.get("entrypoint", []), *service.get("command", [])]
+
+
+def test_compose_has_health_checks_volumes_and_no_default_password() -> None:
+    text, services = _compose()
+    for profile, names in SERVICES.items():
+        profiles = None if profile is None else [profile]
+        assert {name for name, service in services.items() if service.get("profiles") == profiles} == names
     assert text.count("${POSTGRES_PASSWORD:?") == 2
-    assert all("healthcheck" in compose["services"][name] for name in ("postgres", "redis"))
-    assert compose["services"]["api"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
-    assert all(port.startswith("127.0.0.1:") for port in compose["services"]["api"]["ports"])
-    mounted = {
-        volume.split(":")[0] for service in compose["services"].values() for volume in service.get("volumes", [])
+    assert all("healthcheck" in services[name] for name in services if name != "api")
+    assert services["api"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert services["milvus"]["depends_on"] == {
+        name: {"condition": "service_healthy"} for name in SERVICES["milvus"] - {"milvus"}
     }
-    assert mounted == set(compose["volumes"])
+    assert [name for name, service in services.items() if "ports" in service] == ["api"]
+    assert all(port.startswith("127.0.0.1:") for port in services["api"]["ports"])
+    mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])]
+    assert sorted(mounted) == sorted(yaml.safe_load(text)["volumes"])
+
+
+def test_containers_of_profiles_ask_for_their_own_variables() -> None:
+    _, services = _compose()
+    assert {name for name, value in services["api"]["environment"].items() if value is None} == PASSED_ON
+    asked = {}
+    for name in set.union(*(names for profile, names in SERVICES.items() if profile)):
+        asked[name] = set(SHELL_VARIABLE.findall(" ".join(_command(services[name]))))
+        environment = services[name]["environment"]
+        assert asked[name] <= {variable for variable, value in environment.items() if value is None}
+        assert not [v for v in environment if "PASSWORD" in v and environment[v] is not None]
+    assert asked == {
+        "milvus": {"MILVUS_PASSWORD"},
+        "minio": {"MILVUS_PASSWORD"},
+        "etcd": set(),
+        "vllm": {"VLLM_MODEL", "RAG_GENERATOR_API_KEY"},
+    }
+
+
+@pytest.mark.parametrize("name", ["milvus", "minio", "vllm"])
+def test_container_without_its_variable_says_which_and_does_not_start(name: str, tmp_path: Path) -> None:
+    """Its own shell command, with programs of the test's in place of its own."""
+    _, services = _compose()
+    words = [word.replace("$$", "$") for word in _command(services[name])]
+    for program in ("milvus", "minio", "vllm"):
+        (tmp_path / program).write_text('#!/bin/sh\necho "started $*"\nenv\n')
+        (tmp_path / program).chmod(0o755)
+    bare = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    refused = subprocess.run(words, env=bare, capture_output=True, text=True, timeout=10, check=False)
+    missing = "RAG_GENERATOR_API_KEY" if name == "vllm" else "MILVUS_PASSWORD"
+    assert refused.returncode != 0
+    assert f"set {missing}" in refused.stderr
+    assert "started" not in refused.stdout
+    given = bare | {"MILVUS_PASSWORD": "a secret", "RAG_GENERATOR_API_KEY": "a key", "VLLM_MODEL": "some/model"}
+    started = subprocess.run(words, env=given, capture_output=True, text=True, timeout=10, check=True).stdout
+    assert started.startswith("started ")
+    wanted = {
+        "milvus": ["MINIO_SECRET_ACCESS_KEY=a secret", "COMMON_SECURITY_DEFAULTROOTPASSWORD=a secret"],
+        "minio": ["MINIO_ROOT_PASSWORD=a secret"],
+        "vllm": ["started serve some/model", "VLLM_API_KEY=a key"],
+    }
+    assert all(words in started for words in wanted[name])
 
 
 def test_compose_file_is_valid_and_the_check_finds_what_is_not() -> None:
-    text = (ROOT / "docker-compose.yml").read_text()
-    assert PyCompose.from_yaml(text).service_names() == ["api", "postgres", "redis"]
+    text, services = _compose()
+    assert PyCompose.from_yaml(text).service_names() == list(services)
     for right, wrong in (
         ("healthcheck:", "healthchecks:"),
         ("interval: 5s", "interval: soon"),
         ("restart: un", "restart: "),
+        ("capabilities: [gpu]", "capabilities: gpu"),
     ):
-        with pytest.raises(ValueError, match="postgres|api"):
+        with pytest.raises(ValueError, match="postgres|api|vllm"):
             PyCompose.from_yaml(text.replace(right, wrong))
 
 
 def test_compose_asks_for_each_variable_and_pins_each_image() -> None:
-    text = (ROOT / "docker-compose.yml").read_text()
+    text, services = _compose()
     settings = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     assert re.findall(r"\$\{?\w+", settings) == re.findall(r"\$\{\w+(?=:\?)", settings)
-    for service in yaml.safe_load(text)["services"].values():
+    for service in services.values():
         if "build" in service:
             assert "HEALTHCHECK" in (ROOT / service["build"] / "Dockerfile").read_text()
         else:
             assert service["healthcheck"]["test"]
-            assert service["image"].partition(":")[2] not in ("", "latest")
+            assert service["image"].rpartition(":")[2] not in ("", "latest")
 
 
 def _docker_compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -194,6 +261,10 @@ def test_docker_compose_takes_the_file_and_wants_a_password() -> None:
         pytest.skip("there is no docker client with compose on this machine")
     with_password = _docker_compose("config", "--quiet", POSTGRES_PASSWORD="a")
     assert with_password.returncode == 0, with_password.stderr
+    for profile, names in SERVICES.items():
+        chosen = [] if profile is None else ["--profile", profile]
+        listed = _docker_compose(*chosen, "config", "--services", POSTGRES_PASSWORD="a")
+        assert set(listed.stdout.split()) == names | SERVICES[None]
     without = _docker_compose("config", "--quiet")
     assert without.returncode != 0
     assert "set POSTGRES_PASSWORD" in without.stderr

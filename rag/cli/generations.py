@@ -14,7 +14,9 @@ CollectionOption = Annotated[str, typer.Option(help="Which collection.")]
 
 def reembed(
     context: typer.Context,
-    model: Annotated[str, typer.Option(help="A sentence-transformers name or folder on this machine.")],
+    model: Annotated[
+        str, typer.Option(help="A sentence-transformers name or folder on this machine, or registry:NAME@VERSION.")
+    ],
     collection: CollectionOption = "default",
     drop_previous: Annotated[
         bool, typer.Option("--drop-previous", help="Delete the former vectors afterwards; without it they are kept.")

@@ -28,6 +28,7 @@ from rag.cli import (
     ingest,
     keys,
     logs,
+    models,
     search,
     serve,
     sql,
@@ -64,6 +65,7 @@ app.add_typer(export.app, name="export")
 app.add_typer(index.app, name="index")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(models.app, name="models")
 app.add_typer(logs.app, name="logs")
 app.add_typer(users.app, name="users")
 app.add_typer(db.app, name="db")

@@ -1,5 +1,6 @@
 """The language model that the settings choose, in this process or on a server."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,14 +9,18 @@ from rag.generators.chat_model import ModelOptions
 from rag.generators.language_model import LocalModel
 from rag.generators.openai import OpenAIServer, ServerOptions
 from rag.generators.prompted_generator import PromptedGenerator
+from rag.store.models import reference_of
 from rag.transformer.processor import choose_dtype
 
 
-def chosen_language_model(settings: Settings) -> PromptedGenerator | None:
+def chosen_language_model(settings: Settings, find_folder: Callable[[str], Path]) -> PromptedGenerator | None:
     """A generator over the model that ``generator`` names; None where it names the reader.
 
+    ``find_folder`` gives the folder of what stands after ``lm:``.
+
     Raises:
-        InvalidInput: the folder of the model cannot be used.
+        InvalidInput: what stands there is no model of the registry.
+        ModelError: the model cannot be loaded from its folder.
     """
     kind, _, place = settings.generator.partition(":")
     if kind == "openai":
@@ -23,7 +28,10 @@ def chosen_language_model(settings: Settings) -> PromptedGenerator | None:
     if kind == "lm":
         int8 = settings.generator_dtype == "int8"
         dtype = choose_dtype("auto" if int8 else settings.generator_dtype)
-        return PromptedGenerator(LocalModel.load(Path(place), _model_options(settings), dtype=dtype, int8=int8))
+        model = reference_of(place)
+        folder, name = find_folder(place), "" if model is None else str(model)
+        options = _model_options(settings)
+        return PromptedGenerator(LocalModel.load(folder, options, dtype=dtype, int8=int8, name=name))
     return None
 
 

@@ -60,8 +60,12 @@ class LocalModel:
         self._has_system_role = self._accepts_system_role()
 
     @classmethod
-    def load(cls, folder: Path, options: ModelOptions, *, dtype: torch.dtype, int8: bool = False) -> "LocalModel":
+    def load(
+        cls, folder: Path, options: ModelOptions, *, dtype: torch.dtype, int8: bool = False, name: str = ""
+    ) -> "LocalModel":
         """Load the model, the tokenizer and the chat template of a folder; ``int8`` rounds its matrices.
+
+        ``name`` is what the model is called beside its hash; empty: as its folder.
 
         Raises:
             ModelError: there is no such folder, or something in it is missing, damaged or not supported.
@@ -78,7 +82,7 @@ class LocalModel:
             tokenizer,
             template,
             options,
-            name=f"{folder.resolve().name}-{weights_sha256[:12]}",
+            name=f"{name or folder.resolve().name}-{weights_sha256[:12]}",
             weights_sha256=weights_sha256,
             logged={
                 "generator_dtype": "int8" if int8 else str(dtype).removeprefix("torch."),

@@ -49,13 +49,13 @@ def model_folder(name: str) -> Path:
 class Embedder:
     """Turns texts into unit vectors: the inner product of two is their cosine."""
 
-    def __init__(self, name: str, *, dtype: torch.dtype, batch_size: int) -> None:
-        """Load the model ``name``, a folder or a sentence-transformers name already on this machine.
+    def __init__(self, name: str, *, dtype: torch.dtype, batch_size: int, folder: Path | None = None) -> None:
+        """Load the model ``name``, a folder or a sentence-transformers name already on this machine, or ``folder``.
 
         Raises:
             InvalidInput: there is no such model here.
         """
-        self._passages, self._queries = _load(name, dtype)
+        self._passages, self._queries = _load(name, model_folder(name) if folder is None else folder, dtype)
         self._query_batches: MicroBatches[str, NDArray[np.float16]] = MicroBatches(
             self._embed_in_thread, max_batch=MAX_QUERIES
         )
@@ -99,13 +99,12 @@ def _unit(vectors: Tensor) -> NDArray[np.float16]:
     return torch.nn.functional.normalize(vectors, dim=1).numpy().astype(np.float16)
 
 
-def _load(name: str, dtype: torch.dtype) -> tuple[TextEncoder, TextEncoder]:
+def _load(name: str, folder: Path, dtype: torch.dtype) -> tuple[TextEncoder, TextEncoder]:
     """Encoders for passages, in ``dtype``, and for queries, in float32: bfloat16 may round otherwise in another batch.
 
     Our own transformer runs what it can: a query takes half as long, and nothing needs to be imported for it. It has
     passages and queries each in the layout that suits them.
     """
-    folder = model_folder(name)
     try:
         return (
             SentenceEncoder.load(folder, dtype=dtype),

@@ -1,18 +1,23 @@
 """The embedding models in use, each loaded when a collection first needs it."""
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-from rag.index.embedder import Embedder
+from rag.index.embedder import Embedder, model_folder
 
 
 class Embedders:
     """Hands out embedding models by name. Safe to share between threads."""
 
-    def __init__(self, default: str, *, dtype: torch.dtype, batch_size: int) -> None:
-        """``default`` is the model of new collections; nothing is loaded yet."""
+    def __init__(
+        self, default: str, *, dtype: torch.dtype, batch_size: int, find_folder: Callable[[str], Path] = model_folder
+    ) -> None:
+        """``default`` is the model of new collections; nothing is loaded yet. ``find_folder`` knows where a name is."""
         self.default = default
+        self._find_folder = find_folder
         self._dtype, self._batch_size = dtype, batch_size
         self._loaded: dict[str, Embedder] = {}
         self._lock = threading.Lock()
@@ -25,5 +30,6 @@ class Embedders:
         """
         with self._lock:
             if name not in self._loaded:
-                self._loaded[name] = Embedder(name, dtype=self._dtype, batch_size=self._batch_size)
+                folder = self._find_folder(name)
+                self._loaded[name] = Embedder(name, folder=folder, dtype=self._dtype, batch_size=self._batch_size)
             return self._loaded[name]

@@ -1,7 +1,8 @@
 """Which tables and views ``rag sql`` and the role ``rag_reader`` may read: those named here, and no others.
 
 A new table stays unreadable until it is named. What proves who somebody is (hashes of keys, sessions) belongs into
-``KEPT_BACK``; a test asks of every table in which of the two it is.
+``KEPT_BACK``, and so do the bytes of models, which nobody can read as rows; a test asks of every table in which of the
+two it is.
 """
 
 from rag.store.views import VIEWS
@@ -33,6 +34,8 @@ READABLE_TABLES = frozenset(
         "ingestion_failures",
         "ingestion_files",
         "ingestion_runs",
+        "model_files",
+        "models",
         "near_duplicate_bands",
         "passage_embeddings",
         "passages",
@@ -43,6 +46,6 @@ READABLE_TABLES = frozenset(
         "users",
     )
 )
-KEPT_BACK = frozenset(("api_keys", "audit_events", "idempotency_keys", "sign_ins"))
+KEPT_BACK = frozenset(("api_keys", "audit_events", "idempotency_keys", "model_file_parts", "sign_ins"))
 """Tables that are known and not to be read."""
 READABLE = READABLE_TABLES | {view.name for view in VIEWS}

@@ -31,8 +31,8 @@ ROWS_PER_BATCH = 1_000
 CHARS_PER_BATCH = 8_000_000
 """Characters and bytes together, so that long documents make short batches."""
 ROWS_PER_FETCH = 100
-LONG_ROWS = {"document_versions": 5}
-"""Rows fetched at a time where one may hold a whole document (``max_document_chars``)."""
+LONG_ROWS = {"document_versions": 5, "model_file_parts": 5}
+"""Rows fetched at a time where one may hold a whole document (``max_document_chars``), or a megabyte of a model."""
 
 
 class JsonText(TypeDecorator[str]):

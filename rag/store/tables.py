@@ -18,6 +18,9 @@ from rag.store.conversation_tables import Conversation as Conversation
 from rag.store.dataset_tables import Dataset as Dataset  # so that whoever knows these tables knows those as well
 from rag.store.encryption import EncryptedText
 from rag.store.key_tables import ApiKey as ApiKey
+from rag.store.model_tables import Model as Model
+from rag.store.model_tables import ModelFile as ModelFile
+from rag.store.model_tables import ModelFilePart as ModelFilePart
 from rag.store.run_tables import EvaluationResult as EvaluationResult
 from rag.store.run_tables import EvaluationRun as EvaluationRun
 from rag.store.run_tables import IngestionFailure as IngestionFailure

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
+from rag.reader.checkpoint import ReaderConfig, save_reader
+from rag.reader.model import ReaderModel
+from rag.records import OWNER
 from rag.store.database import Database
 from rag.store.migrate import upgrade
+from rag.store.tables import ModelFilePart
 
 Check = Callable[..., str]
 QUESTION = {"question": "Who keeps the support rota?"}
@@ -39,13 +44,29 @@ def test_server_that_was_started_before_its_database_answers_once_it_is_there(
 def test_server_without_a_reader_says_so_and_still_searches(
     settings: Settings, tmp_path: Path, check_problem: Check
 ) -> None:
-    with TestClient(create_app(settings.model_copy(update={"reader_weights": tmp_path / "none"}))) as server:
+    with TestClient(create_app(settings.model_copy(update={"reader_weights": str(tmp_path / "none")}))) as server:
         assert server.post("/v1/documents", files={"file": ("a.txt", b"Some words.")}).status_code == 201
         response = server.get("/readyz")
         assert response.status_code == 503
         assert "reader_weights" in response.json()["models"]
         assert server.post("/v1/search", json={"query": "words"}).json()["hits"]
         assert "reader_weights" in check_problem(server.post("/v1/answers", json=QUESTION), 500, "model-error")
+
+
+def test_server_whose_reader_was_damaged_in_the_database_says_so(
+    settings: Settings, tmp_path: Path, tiny_model: ReaderModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.registry.model_registry.check_loads", lambda *_: None)
+    save_reader(tmp_path / "reader", tiny_model, ReaderConfig())
+    with Rag(settings) as service:
+        options = {"kind": "reader", "max_blob_bytes": 10**8, "activate": True, "caller": OWNER}
+        service.registry.add(tmp_path / "reader", name="basic", **options)
+        with service.database.write() as session:
+            session.execute(update(ModelFilePart).values(content=b"{}"))
+    with TestClient(create_app(settings)) as server:
+        response = server.get("/readyz")
+        assert response.status_code == 503
+        assert "is damaged or not the file that was added" in response.json()["models"]
 
 
 def test_server_without_its_embedding_model_names_the_setting(settings: Settings, check_problem: Check) -> None:

@@ -19,7 +19,7 @@ from rag.generators.chat_model import ModelOptions
 from rag.generators.language_model import LocalModel, files_sha256
 from rag.generators.prompt import Prompt, build_prompt
 from rag.generators.prompted_generator import PromptedGenerator
-from rag.records import Hit
+from rag.records import OWNER, Hit
 from rag.store.answers import get_answer
 from rag.transformer.chat_template import ChatTemplate
 from rag.transformer.language_model import LanguageModel, LanguageModelConfig
@@ -123,6 +123,14 @@ def test_model_that_knows_nothing_is_withheld(open_service: Callable[..., Rag], 
     service = open_service(generator=f"lm:{untaught}", generator_max_new_tokens=8)
     given = service.ask(QUESTION, collection="attacked")
     assert (given.abstained, given.answer) == (True, "")
+
+
+def test_model_of_the_registry_answers_under_its_name(open_service: Callable[..., Rag], untaught: Path) -> None:
+    registry = open_service().registry
+    registry.add(untaught, name="tiny", kind="language", max_blob_bytes=10**8, caller=OWNER)
+    service = open_service(generator="lm:registry:tiny@1", generator_max_new_tokens=8)
+    weights_sha256 = hashlib.sha256((untaught / "model.safetensors").read_bytes()).hexdigest()
+    assert service.ask(QUESTION).model == f"tiny@1-{weights_sha256[:12]}"
 
 
 def test_same_prompt_and_seed_give_the_same_reply(load: Callable[..., LocalModel], prompt: Prompt) -> None:

@@ -17,17 +17,8 @@ from rag.ingest.file_options import FileOptions
 from rag.records import SearchOptions
 from rag.store.collections import get_collection
 from rag.store.embedding_generations import Generation, drop_generation, list_generations
-from tests.embedding_models import save_embedding_model
 
 TEXTS = {f"{animal}.txt": f"The {animal} lives in house number {n}." for n, animal in enumerate(["cat", "dog", "owl"])}
-
-
-@pytest.fixture(scope="module")
-def tiny_embedding_model(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder with an embedding model of 32 dimensions that knows nothing."""
-    folder = tmp_path_factory.mktemp("tiny-embedding-model")
-    save_embedding_model(tiny_encoder_folder, folder)
-    return str(folder)
 
 
 @pytest.fixture

@@ -142,7 +142,9 @@ def test_target_keeps_its_own_events_and_one_of_the_copy(source: Database, other
     assert after[len(own) :] == before
 
 
-@pytest.mark.parametrize("table", ["documents", "dataset_documents", "index_changes", "answer_scores", "sign_ins"])
+@pytest.mark.parametrize(
+    "table", ["documents", "dataset_documents", "index_changes", "answer_scores", "model_file_parts", "sign_ins"]
+)
 def test_copy_that_was_broken_off_goes_on(source: Database, other: Database, table: str) -> None:
     with other.write() as session:
         put_audit_event(session, OPERATOR, "db.upgrade")

@@ -63,6 +63,13 @@ def fill(database: Database, *, num_changes: int = 40) -> None:
         for step in (1, 2):
             point = {"run_id": training, "metric": "loss", "step": step, "value": 1 / 3}
             _insert(session, "training_points", point)
+        model = {"name": "basic", "version": 1, "kind": "reader", "sha256": "h", "note": ODD_TEXT, "created_at": MOMENT}
+        number = _insert(session, "models", model | {"activated_at": WHOLE_SECOND})
+        file = {"model_id": number, "num_bytes": 512, "sha256": "h"}
+        _insert(session, "model_files", file | {"path": "far.safetensors", "uri": "https://models.example/far"})
+        number = _insert(session, "model_files", file | {"path": "reader.safetensors"})
+        for ordinal in (0, 1):
+            _insert(session, "model_file_parts", {"file_id": number, "ordinal": ordinal, "content": BYTES})
         asked = {"answer_id": 1, "label": "*"}
         if session.execute(select(rows["answer_access_labels"])).first() is None:
             _insert(session, "answer_access_labels", asked)
