@@ -64,6 +64,7 @@ class MilvusCollection:
         """``vector_index`` is for builds that are made from now on; nothing is asked of the server yet."""
         self.server, self.alias = server, alias
         self._vector_index = vector_index
+        self._loaded: str | None = None
 
     @property
     def kind(self) -> VectorKind:
@@ -73,11 +74,19 @@ class MilvusCollection:
         return self._vector_index
 
     def current(self) -> str | None:
-        """The build that searches go to; None where there is none yet."""
+        """The build that searches go to, ready for them; None where there is none yet."""
         if not self.server.run("has_collection", self.alias):
             return None
-        name: str = self.server.run("describe_collection", self.alias)["collection_name"]
-        return name
+        build: str = self.server.run("describe_collection", self.alias)["collection_name"]
+        if build != self._loaded:  # Milvus Lite does not load by itself what it has, when it starts
+            for name in (MARKS, build):
+                self.server.run("load_collection", name, timeout=LONG_TIMEOUT_S)
+            self._loaded = build
+        return build
+
+    def doubt(self) -> None:
+        """The server has failed: take nothing for loaded."""
+        self._loaded = None
 
     def begin(self, dimension: int) -> str:
         """Make a new, empty build for vectors of a dimension; what others have left unfinished is dropped.

@@ -53,8 +53,9 @@ class MilvusFeed:
         return self._known
 
     def doubt(self) -> None:
-        """Ask Milvus again how far it is: it has refused something."""
+        """Ask Milvus again how far it is: it has failed, and may have been started anew or have lost what it held."""
         self._known = -1
+        self._milvus.doubt()
 
     def bring_level(self, newest: int) -> int:
         """Have the changes up to ``newest`` taken in, and all others that are committed; returns the last one.

@@ -168,26 +168,44 @@ class MilvusIndex:
         postgres: Search | None,
     ) -> Ranking:
         """``postgres``: what searches words instead of Milvus."""
-        keyword: list[tuple[int, float]] = []
-        near: list[tuple[int, float]] = []
+        if postgres is not None and mode != "vector":
+            in_sql = postgres(query, vector, mode="keyword", candidates=candidates, keyword_weight=1, fusion="convex")
+            words = list(in_sql.bm25.items())
+        else:
+            words = None
+        legs = partial(self._legs, query, vector, mode=mode, limit=candidates, allowed=allowed, words=words)
         try:
-            if mode != "vector" and postgres is None:
-                keyword = _among(partial(self._milvus.search_words, query), candidates, allowed)
-            elif mode != "vector" and postgres is not None:
-                found = postgres(
-                    query, vector, mode="keyword", candidates=candidates, keyword_weight=1.0, fusion="convex"
-                )
-                keyword = list(found.bm25.items())
-            if mode != "keyword":
-                near = _among(partial(self._milvus.search_vectors, vector), candidates, allowed)
-            known = {passage_id for passage_id, _ in near}
-            missing = [passage_id for passage_id, _ in keyword if passage_id not in known]
-            cosines = self._milvus.cosines(vector, missing) if mode == "hybrid" else {}
+            keyword, near, cosines = legs()
         except IndexUnavailable:
-            self._feed.doubt()  # it may have lost what it held: the next refresh looks
-            raise
+            self._feed.doubt()
+            self.refresh()
+            keyword, near, cosines = legs()
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
         return fuse(keyword, near, keyword_weight=weight, cosines=cosines, fusion=fusion)
+
+    def _legs(
+        self,
+        query: str,
+        vector: NDArray[np.float16],
+        *,
+        mode: SearchMode,
+        limit: int,
+        allowed: AllowedIds | None,
+        words: list[tuple[int, float]] | None,
+    ) -> tuple[list[tuple[int, float]], list[tuple[int, float]], dict[int, float]]:
+        """What either leg finds, and the inner products of what only the keyword leg found.
+
+        ``words``: what the keyword leg has found elsewhere.
+        """
+        keyword: list[tuple[int, float]] = []
+        near: list[tuple[int, float]] = []
+        if mode != "vector":
+            keyword = among(partial(self._milvus.search_words, query), limit, allowed) if words is None else words
+        if mode != "keyword":
+            near = among(partial(self._milvus.search_vectors, vector), limit, allowed)
+        known = {passage_id for passage_id, _ in near}
+        missing = [passage_id for passage_id, _ in keyword if passage_id not in known] if mode == "hybrid" else []
+        return keyword, near, self._milvus.cosines(vector, missing)
 
     def rebuild(self) -> None:
         """Make it anew from SQL, nothing embedded again; searches go on meanwhile."""
@@ -295,7 +313,7 @@ class MilvusEngine:
         )
 
 
-def _among(find: _Find, limit: int, allowed: AllowedIds | None) -> list[tuple[int, float]]:
+def among(find: _Find, limit: int, allowed: AllowedIds | None) -> list[tuple[int, float]]:
     """The best passages of one leg as (passage id, score), best first; only of allowed documents."""
     if allowed is None:
         hits = find(limit=limit)

@@ -28,6 +28,8 @@ LONG_TIMEOUT_S = 600.0
 """Longest wait for what takes its time on a server: making, loading and sealing a collection."""
 
 _SIGN_OF_LIFE = "get_server_version"
+# A server that is back is found within a second; left alone, gRPC waits longer each time, up to two minutes.
+_GRPC_OPTIONS = {"grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 1_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,9 @@ class MilvusServer:
         if self.is_file:
             os.makedirs(os.path.dirname(self.uri), exist_ok=True)
         try:
-            self._client = self._connect(self.uri, token=self._token, timeout=self._timeout_s)
+            self._client = self._connect(
+                self.uri, token=self._token, timeout=self._timeout_s, grpc_options=_GRPC_OPTIONS
+            )
         except self._errors as error:
             if not self.is_file:
                 raise

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from rag.api.app import create_app
 from rag.config import Settings
 from rag.index.milvus_server import MilvusServer
+from tests.api.running_server import wait_until
 from tests.milvus_server import LiteServer, running_lite
 
 QUESTION = "Who keeps the support rota?"
@@ -77,6 +78,7 @@ def test_two_servers_share_milvus_and_outlive_it(
     assert uploaded.status_code == 201, uploaded.text
 
     milvus.start()
+    wait_until(lambda: other.get("/readyz").status_code == 200)
     assert titles(other, "spare key", mode="keyword") == ["key"]
     assert titles(filled, "spare key")[0] == "key"
     assert set(filled.get("/readyz").json().values()) == {"ready"}

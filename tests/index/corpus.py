@@ -101,7 +101,9 @@ class Corpus:
     def milvus(self, server: MilvusServer, vector_index: VectorIndexKind = "auto") -> MilvusIndex:
         return MilvusIndex(
             self.database,
-            MilvusCollection(server, f"rag_{self.collection.created_at:%Y%m%d%H%M%S%f}", vector_index=vector_index),
+            MilvusCollection(
+                server, f"rag_{self.collection.created_at:%Y%m%d%H%M%S%f}_{vector_index}", vector_index=vector_index
+            ),
             collection_id=self.collection.id,
             embedding_model=MODEL,
             dimension=lambda: DIMENSION,
