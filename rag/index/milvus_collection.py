@@ -75,12 +75,10 @@ class MilvusCollection:
 
     def current(self) -> str | None:
         """The build that searches go to, ready for them; None where there is none yet."""
-        if not self.server.run("has_collection", self.alias):
-            return None
-        build: str = self.server.run("describe_collection", self.alias)["collection_name"]
-        if build != self._loaded:  # Milvus Lite does not load by itself what it has, when it starts
-            for name in (MARKS, build):
-                self.server.run("load_collection", name, timeout=LONG_TIMEOUT_S)
+        build = self._target()
+        if build is not None and build != self._loaded:
+            self._load(MARKS)
+            self._load(build)
             self._loaded = build
         return build
 
@@ -93,26 +91,28 @@ class MilvusCollection:
 
         Returns its name.
         """
-        current = self.current()
+        if self.server.run("has_collection", MARKS):
+            self._load(MARKS)
+        else:
+            self._create_marks()
+        current = self._target()
         for name in self._builds():
             if name != current:
                 self._drop(name)
         name = f"{self.alias}_{uuid.uuid4().hex[:8]}"
-        if not self.server.run("has_collection", MARKS):
-            self._create_marks()
         self._create(name, dimension)
         return name
 
     def switch(self, build: str) -> None:
         """Let searches go to this build from now on, and drop the one before."""
-        former = self.current()
+        former = self._target()
         self.server.run("create_alias" if former is None else "alter_alias", build, self.alias)
         if former is not None:
             self._drop(former)
 
     def forget(self) -> None:
         """Drop everything."""
-        if self.current() is not None:
+        if self._target() is not None:
             self.server.run("drop_alias", self.alias)
         for name in self._builds():
             self._drop(name)
@@ -220,6 +220,16 @@ class MilvusCollection:
         )
         return sorted(hits, key=lambda hit: (-hit.score, hit.passage_id))
 
+    def _target(self) -> str | None:
+        if not self.server.run("has_collection", self.alias):
+            return None
+        name: str = self.server.run("describe_collection", self.alias)["collection_name"]
+        return name
+
+    def _load(self, name: str) -> None:
+        # Milvus Lite does not load by itself what it has, when it starts.
+        self.server.run("load_collection", name, timeout=LONG_TIMEOUT_S)
+
     def _builds(self) -> list[str]:
         prefix = f"{self.alias}_"
         return [name for name in self.server.run("list_collections") if name.startswith(prefix)]
@@ -283,7 +293,7 @@ class MilvusCollection:
         self.server.run("create_collection", name, schema=schema, consistency_level="Strong", **wait)
         # Not synchronous: there is nothing to link yet, and the client would wait half a second for each.
         self.server.run("create_index", name, indexes, sync=False, **wait)
-        self.server.run("load_collection", name, **wait)
+        self._load(name)
 
 
 _INDEX_TYPES = {"exact": "FLAT", "hnsw": "HNSW"}
