@@ -67,8 +67,7 @@ def faiss_search(data: Data, kind: VectorIndexKind) -> Search:
     """The index of the embedded search over the vectors."""
     index = VectorIndex(DIMENSION, kind=kind)
     index.add(np.arange(len(data.vectors)), data.vectors)
-    while index.optimize(max_vectors=len(data.vectors)):
-        pass
+    index.optimize()
     return lambda query, allowed: index.search(query, limit=LIMIT, allowed=allowed)
 
 
@@ -114,7 +113,7 @@ def measure(engine: str, kind: VectorIndexKind, search: Search, data: Data, shar
         rate = len(data.queries) / (time.perf_counter() - started)
         p50, p95 = np.percentile(times, [50, 95])
         print(
-            f"| {engine} {kind} | {share:.1%} | {num_found / num_true:.3f} | {num_hits / num_true:.2f} | {p50:.1f} | "
+            f"| {engine} {kind} | {share:.4g} | {num_found / num_true:.3f} | {num_hits / num_true:.2f} | {p50:.1f} | "
             f"{p95:.1f} | {rate:.0f} |",
             flush=True,
         )

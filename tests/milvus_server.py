@@ -55,3 +55,39 @@ def running_lite(folder: Path) -> Iterator[LiteServer]:
         yield server
     finally:
         server.kill()
+
+
+class StandaloneServer:
+    """The real server of the PyPI package ``milvus``, which brings an old version of it, as one process."""
+
+    def __init__(self, folder: Path) -> None:
+        from milvus import MilvusServer
+
+        self._server = MilvusServer(wait_for_started=False)
+        self._server.set_base_dir(str(folder))
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.listen_port}"
+
+    def start(self) -> None:
+        """Start it and wait until it is well."""
+        self._server.start()
+        self._server.wait_started(120_000)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self._server.server_proc.kill()
+        self._server.server_proc.wait(10)
+
+
+@contextmanager
+def running_standalone(folder: Path) -> Iterator[StandaloneServer]:
+    """A server that runs inside the block."""
+    server = StandaloneServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

@@ -138,7 +138,6 @@ class MilvusIndex:
         """A search among what ``filters`` and the labels of ``caller`` leave.
 
         Raises:
-            IndexUnavailable: Milvus does not answer, or cannot search words and PostgreSQL does not.
             InvalidInput: the filter is malformed.
         """
         allowed = self._filters.allowed(
@@ -149,10 +148,7 @@ class MilvusIndex:
             change_id=self._feed.known,
             allowed_of=AllowedIds.of_ids,
         )
-        if self._milvus.server.abilities.has_full_text:
-            return partial(self._search, allowed=allowed, postgres=None)
-        self._require_words()
-        return partial(self._search, allowed=allowed, postgres=self._postgres.searcher(filters, caller))
+        return partial(self._search, allowed=allowed, in_sql=self._postgres.searcher(filters, caller))
 
     def _search(
         self,
@@ -165,14 +161,14 @@ class MilvusIndex:
         keyword_weight: float,
         fusion: Fusion,
         allowed: AllowedIds | None,
-        postgres: Search | None,
+        in_sql: Search,
     ) -> Ranking:
-        """``postgres``: what searches words instead of Milvus."""
-        if postgres is not None and mode != "vector":
-            in_sql = postgres(query, vector, mode="keyword", candidates=candidates, keyword_weight=1, fusion="convex")
-            words = list(in_sql.bm25.items())
-        else:
-            words = None
+        """``in_sql`` searches words where Milvus cannot."""
+        words: list[tuple[int, float]] | None = None
+        if mode != "vector" and not self._milvus.server.abilities.has_full_text:
+            self._require_words()
+            found = in_sql(query, vector, mode="keyword", candidates=candidates, keyword_weight=1, fusion="convex")
+            words = list(found.bm25.items())
         legs = partial(self._legs, query, vector, mode=mode, limit=candidates, allowed=allowed, words=words)
         try:
             keyword, near, cosines = legs()

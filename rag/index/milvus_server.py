@@ -115,10 +115,23 @@ class MilvusServer:
         """
         if self._has_failed and name != _SIGN_OF_LIFE:
             self.check()  # while it is away, nobody waits for longer than that
+        within = {"timeout": self._timeout_s, **options}
+        return self._answer(lambda client: getattr(client, name)(*arguments, **within))
+
+    def timestamp(self) -> int:
+        """A moment of the server's clock after everything that it has acknowledged; 0 of Milvus Lite, which has none.
+
+        Raises:
+            IndexUnavailable: the server does not answer.
+        """
+        if self.abilities.is_lite:
+            return 0
+        return int(self._answer(lambda client: client._get_connection().alloc_timestamp(timeout=self._timeout_s)))
+
+    def _answer(self, ask: Callable[["MilvusClient"], T]) -> T:
         try:
             # Threads that come first at once share a connection, whichever client stays.
-            client = self._client or self._opened()
-            result = getattr(client, name)(*arguments, **{"timeout": self._timeout_s, **options})
+            answer = ask(self._client or self._opened())
         except self._errors as error:
             self._has_failed = True
             raise IndexUnavailable(
@@ -126,7 +139,7 @@ class MilvusServer:
                 "is made from SQL. Try again when it is well."
             ) from error
         self._has_failed = False
-        return result
+        return answer
 
     def num_bytes(self) -> int | None:
         """What the file of Milvus Lite takes up; a server does not tell."""
