@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vectors import DIMENSION, Data, make_data
 
 from rag.index.allowed_ids import AllowedIds
-from rag.index.milvus_collection import MilvusCollection
+from rag.index.milvus_collection import Mark, MilvusCollection
 from rag.index.milvus_index import among
 from rag.index.milvus_server import MilvusServer
 from rag.index.vectors import VectorIndex, VectorIndexKind
@@ -30,6 +30,8 @@ from rag.store.passages import EmbeddingBatch
 LIMIT = 10
 BATCH = 2_000
 NUM_AT_ONCE = 4
+MAX_LINKING_S = 600
+"""Longest wait for a server to link what it has taken in; until then it scans."""
 
 Search = Callable[[NDArray[np.float16], AllowedIds | None], list[tuple[int, float]]]
 
@@ -80,6 +82,10 @@ def fill(milvus: MilvusCollection, data: Data) -> None:
         words = [PassageWords(passage_id=one, document_id=one, title="", headings=(), text="") for one in ids.tolist()]
         milvus.put(build, EmbeddingBatch(passage_ids=ids, vectors=data.vectors[ids], words=words))
     milvus.seal(build)
+    end = time.monotonic() + MAX_LINKING_S
+    while milvus.server.run("describe_index", build, "vector").get("pending_index_rows") and time.monotonic() < end:
+        time.sleep(0.5)
+    milvus.set_mark(build, Mark(change_id=1, changed_at=None))  # searches ask to see what was written until then
     milvus.switch(build)
     print(f"| Milvus {milvus.kind}, filled in {time.perf_counter() - started:.1f} s | | | | | | |", flush=True)
 

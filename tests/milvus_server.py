@@ -65,6 +65,7 @@ class StandaloneServer:
 
         self._server = MilvusServer(wait_for_started=False)
         self._server.set_base_dir(str(folder))
+        self._folder = folder
 
     @property
     def url(self) -> str:
@@ -72,9 +73,21 @@ class StandaloneServer:
         return f"http://127.0.0.1:{self._server.listen_port}"
 
     def start(self) -> None:
-        """Start it and wait until it is well."""
-        self._server.start()
-        self._server.wait_started(120_000)
+        """Start it, or start it again at the same address, and wait until it is well."""
+        killed = self._server.server_proc
+        if killed is None:
+            self._server.start()
+        else:  # the package would look for another port
+            run = {"DEPLOY_MODE": "STANDALONE", "METRICS_PORT": str(self._server.webservice_port)}
+            run |= {"MILVUS_RUN_DIR": str(self._folder / "run"), "LD_LIBRARY_PATH": str(Path(killed.args[0]).parent)}
+            self._server.server_proc = subprocess.Popen(
+                killed.args,
+                cwd=self._folder,
+                env=os.environ | run,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        self._server.wait_started(180_000)
 
     def kill(self) -> None:
         """End it without a word."""
