@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from rag.index.embedder import CARRIED_MODEL, Embedder, quiet_model_loading
+from rag.index.embedder import CARRIED_MODEL, Embedder
 
 NUM_TEXTS = 256
 NUM_RUNS = 5
@@ -23,7 +23,6 @@ def main() -> None:
     rng = random.Random(0)
     words = ["the", "retention", "records", "support", "rota", "is", "kept", "by", "team", "every", "answer", "source"]
     texts = [" ".join(rng.choices(words, k=rng.randint(10, 200))) for _ in range(NUM_TEXTS)]
-    quiet_model_loading()
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     embedders = {name: Embedder(CARRIED_MODEL, dtype=dtype, batch_size=32) for name, dtype in types.items()}
     seconds: dict[str, list[float]] = {name: [] for name in embedders}

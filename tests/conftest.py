@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 from transformers import BertConfig, BertModel
 
 import rag.index.embedders
-from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder, quiet_model_loading
+from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
 from rag.reader.checkpoint import SHIPPED_WEIGHTS, new_reader
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
@@ -259,7 +259,6 @@ def tokenizer(tiny_encoder_folder: Path) -> ReaderTokenizer:
 @pytest.fixture(scope="session")
 def embedder() -> Embedder:
     """The real embedding model."""
-    quiet_model_loading()
     return rag.index.embedders.Embedder(CARRIED_MODEL, dtype=choose_dtype("auto"), batch_size=32)
 
 

@@ -4,7 +4,7 @@ import threading
 
 import torch
 
-from rag.index.embedder import Embedder, quiet_model_loading
+from rag.index.embedder import Embedder
 
 
 class Embedders:
@@ -25,6 +25,5 @@ class Embedders:
         """
         with self._lock:
             if name not in self._loaded:
-                quiet_model_loading()
                 self._loaded[name] = Embedder(name, dtype=self._dtype, batch_size=self._batch_size)
             return self._loaded[name]

@@ -20,6 +20,7 @@ from rag.disk import file_sha256
 from rag.errors import ModelError
 from rag.reader.model import ReaderModel
 from rag.transformer.models import load_bert_encoder
+from rag.transformer.unfilled import unfilled
 
 FORMAT = 2
 WEIGHTS = "reader.safetensors"
@@ -131,7 +132,7 @@ def load_reader(folder: Path, encoder_folder: Path) -> tuple[ReaderModel, Reader
     encoder = load_bert_encoder(encoder_folder)
     if tensor_sha256(encoder.embedding.token.weight) != config.token_embedding_sha256:
         raise ModelError(f"The reader in {folder} was trained over {config.encoder}, not over {encoder_folder}.")
-    with torch.device("meta"):
+    with unfilled():
         model = ReaderModel(encoder, num_decoder_layers=config.num_decoder_layers)
     weights[SHARED] = encoder.embedding.token.weight.detach()
     try:

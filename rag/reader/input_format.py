@@ -14,6 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from rag.errors import ModelError
+from rag.transformer.tokenization import read_tokenizer
 
 MAX_QUESTION_TOKENS = 64
 MAX_CONTEXT_TOKENS = 24
@@ -103,12 +104,9 @@ class ReaderTokenizer:
         """Load ``tokenizer.json`` from a model folder.
 
         Raises:
-            ModelError: the file is missing.
+            ModelError: the file is missing or damaged.
         """
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise ModelError(f"{folder} is not a model folder: tokenizer.json is missing.")
-        return cls(Tokenizer.from_file(str(path)))
+        return cls(read_tokenizer(folder))
 
     def encode(self, texts: Sequence[str]) -> list[Encoding]:
         """Tokens of each text, without special tokens."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from rag.errors import ModelError
 from rag.transformer.models import Encoder, bert_name, new_bert_encoder, read_bert
+from rag.transformer.unfilled import unfilled
 from rag.transformer.weight_files import WeightFiles, fill_from, read_config
 
 
@@ -63,7 +64,7 @@ def load_masked_language_model(folder: Path, *, dropout: float = 0.0) -> MaskedL
     """
     if not read_config(folder).get("tie_word_embeddings", True):
         raise ModelError(f"{folder}: a vocabulary matrix apart from the token embeddings is not supported.")
-    with torch.device("meta"):
+    with unfilled():
         model = MaskedLanguageModel(new_bert_encoder(folder, dropout=dropout))
     with WeightFiles(folder) as files:
         fill_from(model, model.state_dict(), lambda name: _read(files, name), dtype=torch.float32, folder=folder)

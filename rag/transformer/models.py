@@ -14,6 +14,7 @@ from rag.transformer.attention import KeyValue, causal_mask, padding_mask
 from rag.transformer.embedding import TokenEmbedding
 from rag.transformer.layer_shape import LayerShape
 from rag.transformer.layers import TransformerLayer
+from rag.transformer.unfilled import unfilled
 from rag.transformer.weight_files import CONFIG, WeightFiles, fill_from, read_config
 
 
@@ -130,7 +131,7 @@ def new_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
             norm_eps=config["layer_norm_eps"],
             dropout=dropout,
         )
-        with torch.device("meta"):
+        with unfilled():
             return Encoder(
                 shape,
                 num_layers=config["num_hidden_layers"],

@@ -13,6 +13,7 @@ from rag.errors import ModelError
 from rag.transformer.families import Names, understand
 from rag.transformer.language_model import LanguageModel, LanguageModelConfig
 from rag.transformer.positions import RotaryScaling
+from rag.transformer.unfilled import unfilled
 from rag.transformer.weight_files import CONFIG, SINGLE, WeightFiles, fill_from, read_config, refuse_unknown
 
 OWN_FAMILY = "rag_language_model"
@@ -39,7 +40,7 @@ def load_language_model(folder: Path, dtype: torch.dtype = torch.float32) -> Lan
     else:
         shape, names = understand(config)
     try:
-        with torch.device("meta"):
+        with unfilled():
             model = LanguageModel(shape)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{folder / CONFIG} does not describe a model: {error}.") from error

@@ -21,6 +21,21 @@ BERT_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 BYTE_LEVEL_SPECIALS = ("<|pad|>", "<|start|>", "<|end|>")
 
 
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """What ``tokenizer.json`` of a model folder describes.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(f"{folder} holds no tokenizer: tokenizer.json is missing.")
+    try:
+        return Tokenizer.from_buffer(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(f"{path} is damaged, or of a kind that this version cannot read: {error}") from error
+
+
 class Markup(str):
     """Text in which control tokens count: what a template writes, never what a person or a document says."""
 
@@ -159,13 +174,7 @@ class TextTokenizer:
         Raises:
             ModelError: a file is missing or damaged, or names a token that the tokenizer lacks.
         """
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise ModelError(f"{folder} holds no tokenizer: tokenizer.json is missing.")
-        try:
-            tokenizer = Tokenizer.from_buffer(path.read_bytes())
-        except ValueError as error:
-            raise ModelError(f"{path} is damaged, or of a kind that this version cannot read: {error}") from error
+        tokenizer = read_tokenizer(folder)
         return cls(tokenizer, special_ids(tokenizer, folder))
 
     def save(self, folder: Path) -> None:

@@ -1,12 +1,21 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
 
-from rag.errors import InvalidInput
-from rag.index.embedder import CARRIED_MODEL, Embedder
+from rag.errors import InvalidInput, ModelError
+from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
+from rag.index.sentence_encoder import SentenceEncoder
+from rag.index.sentence_transformers_encoder import SentenceTransformersEncoder
 from rag.transformer.processor import choose_dtype
+from tests.embedding_models import MAX_TOKENS, save_embedding_model
 
 
 def test_vectors_are_unit_half_precision_and_near_by_meaning(embedder: Embedder) -> None:
@@ -49,3 +58,70 @@ def test_query_has_the_same_bits_alone_and_in_company(embedder: Embedder) -> Non
         together = list(pool.map(embedder.embed_query, queries))
     assert all((one == other).all() for one, other in zip(alone, together, strict=True))
     assert np.abs(np.array(alone) - embedder.embed(queries)).max() < 2e-3
+
+
+TEXTS = ["Who keeps the mill?", "", "x" * 3000, "[SEP] is a word here", "Der Hund schläft.", "日本", "word " * 400]
+
+
+def _vectors_of_the_library(folder: Path) -> NDArray[np.float32]:
+    vectors = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, normalize_embeddings=True)
+    return np.asarray(vectors, dtype=np.float32)
+
+
+def test_our_transformer_gives_the_vectors_of_sentence_transformers() -> None:
+    folder = model_folder(CARRIED_MODEL)
+    theirs = SentenceTransformersEncoder.load(str(folder), dtype=torch.float32)
+    expected = _vectors_of_the_library(folder)
+    for packed in (False, True):
+        ours = SentenceEncoder.load(folder, dtype=torch.float32, packed=packed)
+        vectors = torch.nn.functional.normalize(ours.encode(TEXTS, batch_size=3), dim=1).numpy()
+        assert np.abs(vectors - expected).max() < 1e-5
+        assert ours.count_tokens(TEXTS) == theirs.count_tokens(TEXTS)
+        assert (ours.dimension, ours.max_tokens) == (theirs.dimension, theirs.max_tokens)
+
+
+@pytest.mark.parametrize(("pooling", "is_ours"), [("mean", True), ("cls", False), ("max", False)])
+def test_model_with_another_pooling_is_run_by_the_library(
+    tiny_encoder_folder: Path, tmp_path: Path, pooling: Literal["mean", "cls", "max"], *, is_ours: bool
+) -> None:
+    save_embedding_model(tiny_encoder_folder, tmp_path, pooling=pooling)
+    if is_ours:
+        assert SentenceEncoder.load(tmp_path, dtype=torch.float32).max_tokens == MAX_TOKENS
+    else:
+        with pytest.raises(ModelError, match="pooling is not the mean"):
+            SentenceEncoder.load(tmp_path, dtype=torch.float32)
+    embedder = Embedder(str(tmp_path), dtype=torch.float32, batch_size=3)
+    assert np.abs(embedder.embed(TEXTS) - _vectors_of_the_library(tmp_path)).max() < 1e-3
+    alone = np.stack([embedder.embed_query(text) for text in TEXTS])
+    assert (alone == np.array(list(ThreadPoolExecutor(len(TEXTS)).map(embedder.embed_query, TEXTS)))).all()
+
+
+def test_carried_model_needs_no_import_that_takes_seconds() -> None:
+    """They would be waited for at every start of every command."""
+    program = (
+        "import sys, torch; from rag.index.embedder import CARRIED_MODEL, Embedder;"
+        "Embedder(CARRIED_MODEL, dtype=torch.float32, batch_size=8).embed_query('Who?');"
+        "print(*{'transformers', 'sentence_transformers', 'torch._dynamo'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("modules.json", "[", "damaged"),
+        ("modules.json", '[{"type": "a.Transformer"}, {"type": "a.Pooling"}, {"type": "a.Dense"}]', "modules"),
+        ("tokenizer.json", "{}", "damaged"),
+        ("config_sentence_transformers.json", '{"default_prompt_name": "query"}', "prompt"),
+        ("sentence_bert_config.json", '{"max_seq_length": 256, "do_lower_case": true}', "prepared"),
+        ("tokenizer_config.json", "{}", "how many tokens"),
+    ],
+)
+def test_folder_that_needs_something_else_is_not_ours(
+    tiny_encoder_folder: Path, tmp_path: Path, file: str, content: str, message: str
+) -> None:
+    save_embedding_model(tiny_encoder_folder, tmp_path)
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ModelError, match=message):
+        SentenceEncoder.load(tmp_path, dtype=torch.float32)

@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 from rag.assemble import Rag
 from rag.config import Settings
@@ -19,6 +17,7 @@ from rag.ingest.file_options import FileOptions
 from rag.records import SearchOptions
 from rag.store.collections import get_collection
 from rag.store.embedding_generations import Generation, drop_generation, list_generations
+from tests.embedding_models import save_embedding_model
 
 TEXTS = {f"{animal}.txt": f"The {animal} lives in house number {n}." for n, animal in enumerate(["cat", "dog", "owl"])}
 
@@ -27,11 +26,7 @@ TEXTS = {f"{animal}.txt": f"The {animal} lives in house number {n}." for n, anim
 def tiny_embedding_model(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with an embedding model of 32 dimensions that knows nothing."""
     folder = tmp_path_factory.mktemp("tiny-embedding-model")
-    for name in ("tokenizer_config.json",):
-        (tiny_encoder_folder / name).write_text('{"tokenizer_class": "BertTokenizerFast"}')
-    transformer = Transformer(str(tiny_encoder_folder), max_seq_length=256)
-    model = SentenceTransformer(modules=[transformer, Pooling(transformer.get_embedding_dimension())], device="cpu")
-    model.save(str(folder))
+    save_embedding_model(tiny_encoder_folder, folder)
     return str(folder)
 
 
