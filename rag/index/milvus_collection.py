@@ -184,8 +184,8 @@ class MilvusCollection:
         """The nearest passages, best first; only of ``documents``, if given."""
         found = self._walk(vector, limit=limit, documents=documents, width=max(MIN_WIDTH, 2 * limit))
         if documents is not None and len(found) < limit and self.kind == "hnsw":
-            # A walk only comes upon what is near the question: with all in view, nothing is missed.
-            found = self._walk(vector, limit=limit, documents=documents, width=MAX_WIDTH)
+            # A walk only comes upon what is near the question, so it may miss some of few: these are looked at here.
+            found = self._scan(vector, limit=limit, documents=documents)
         return found
 
     def search_words(self, query: str, /, *, limit: int, documents: Sequence[int] | None = None) -> list[MilvusHit]:
@@ -201,6 +201,26 @@ class MilvusCollection:
         parameters = {"metric_type": "IP", "params": {"ef": min(MAX_WIDTH, width)}}
         return self._search("vector", wanted, parameters, limit=limit, documents=documents)
 
+    def _scan(self, vector: NDArray[np.float16], *, limit: int, documents: Sequence[int]) -> list[MilvusHit]:
+        rows = self.server.run(
+            "query",
+            self.alias,
+            filter=_among_documents(documents),
+            output_fields=["passage_id", "document_id", "vector"],
+            limit=MAX_LIMIT,
+            **self._as_written(),
+        )
+        query = vector.astype(np.float32)
+        hits = (
+            MilvusHit(
+                passage_id=row["passage_id"],
+                document_id=row["document_id"],
+                score=float(_as_float32(row["vector"]) @ query),
+            )
+            for row in rows
+        )
+        return sorted(hits, key=lambda hit: (-hit.score, hit.passage_id))[:limit]
+
     def _search(
         self, field: str, wanted: Any, parameters: dict[str, Any], *, limit: int, documents: Sequence[int] | None
     ) -> list[MilvusHit]:
@@ -211,7 +231,7 @@ class MilvusCollection:
             anns_field=field,
             search_params=parameters,
             limit=min(limit, MAX_LIMIT),
-            filter="" if documents is None else f"document_id in {[int(one) for one in documents]}",
+            filter="" if documents is None else _among_documents(documents),
             output_fields=["document_id"],
             **self._as_written(),
         )
@@ -313,6 +333,10 @@ class MilvusCollection:
 
 
 _INDEX_TYPES = {"exact": "FLAT", "hnsw": "HNSW"}
+
+
+def _among_documents(documents: Sequence[int]) -> str:
+    return f"document_id in {[int(one) for one in documents]}"
 
 
 def _words(text: str) -> str:
