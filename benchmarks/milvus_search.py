@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--shares", type=float, nargs="+", default=[1, 0.5, 0.1, 0.01, 0.001])
     parser.add_argument("--kinds", nargs="+", choices=["exact", "hnsw"], default=["exact", "hnsw"])
+    parser.add_argument("--settle", type=float, default=0, help="Seconds to wait before searching what was put in.")
     options = parser.parse_args()
     server = MilvusServer(options.uri, token=options.token)
     try:
@@ -58,6 +59,7 @@ def main() -> None:
                 milvus = MilvusCollection(server, "rag_bench", vector_index=kind)
                 try:
                     fill(milvus, data)
+                    time.sleep(options.settle)
                     measure("Milvus", kind, partial(milvus_search, milvus), data, options.shares)
                 finally:
                     milvus.forget()
