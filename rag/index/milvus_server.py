@@ -159,13 +159,14 @@ class MilvusServer:
             server_manager_instance.release_server(self.uri)
 
     def _opened(self) -> "MilvusClient":
+        errors: tuple[type[Exception], ...] = (*self._errors, OSError)
         try:
             if self.is_file:
                 os.makedirs(os.path.dirname(self.uri), exist_ok=True)
             self._client = self._connect(
                 self.uri, token=self._token, timeout=self._timeout_s, grpc_options=_GRPC_OPTIONS
             )
-        except (*self._errors, OSError) as error:
+        except errors as error:
             if not self.is_file:
                 raise
             raise IndexUnavailable(
