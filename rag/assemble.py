@@ -20,6 +20,8 @@ from rag.generators.reader_generator import ReaderGenerator, reader_passages
 from rag.index.embedder import CARRIED_MODEL, model_folder
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
+from rag.index.milvus_index import MilvusEngine
+from rag.index.milvus_server import MilvusServer
 from rag.index.postgres_index import PostgresEngine
 from rag.index.search_engine import SearchEngine
 from rag.ingest.file_options import USUAL_OPTIONS, FileOptions
@@ -71,7 +73,7 @@ class Rag:
         """Open the database.
 
         Raises:
-            InvalidInput: ``redis_url`` is not the URL of a Redis server.
+            InvalidInput: ``redis_url`` is not the URL of a Redis server, or a package that a setting needs is missing.
             StoreUnavailable: it cannot be opened, or is not migrated to this version, or not set up for its search.
         """
         self.settings = settings
@@ -81,6 +83,7 @@ class Rag:
             torch.set_num_threads(settings.num_threads)
             faiss.omp_set_num_threads(settings.num_threads)
         self.shared_server = SharedServer(settings.redis_url) if settings.redis_url else None
+        self.milvus = _milvus(settings)
         self.database = open_database(settings)
         require_current(self.database)
         require_keys(self.database)
@@ -125,10 +128,13 @@ class Rag:
 
     @cached_property
     def indexes(self) -> SearchEngine:
-        """The indexes of all collections: in this process, or in PostgreSQL."""
+        """The indexes of all collections: in this process, in PostgreSQL, or in Milvus."""
         kind = self.settings.vector_index
         if self.settings.search == "postgres":
             return PostgresEngine(self.database, self.embedders, vector_index=kind)
+        if self.milvus is not None:
+            wait_s = self.settings.store_timeout_s
+            return MilvusEngine(self.database, self.embedders, self.milvus, vector_index=kind, wait_s=wait_s)
         return IndexSet(self.database, self.embedders, self.settings.index_dir, vector_index=kind)
 
     @cached_property
@@ -380,6 +386,12 @@ class Rag:
     def replay(self, answer_id: int, *, caller: Caller = OWNER) -> Replay:
         """Ask a logged question again and compare. See ``rag.replay``."""
         return replay(self.database, self.answerer, answer_id, caller=caller)
+
+
+def _milvus(settings: Settings) -> MilvusServer | None:
+    if settings.search != "milvus":
+        return None
+    return MilvusServer(settings.milvus_uri, token=settings.milvus_token.get_secret_value())
 
 
 def open_rag(settings: Settings | None = None) -> Rag:

@@ -92,10 +92,18 @@ class Settings(BaseSettings):
     )
 
     # Searching.
-    search: Literal["embedded", "postgres"] = Field(
+    milvus_uri: str = Field(
+        "",
+        description="With search = milvus: a server, such as http://milvus:19530 or http://milvus:19530/DATABASE, or a "
+        "file of Milvus Lite that ends in .db, for one process at a time.",
+    )
+    milvus_token: SecretStr = Field(
+        SecretStr(""), description="What the Milvus server asks for, as user:password or a token; never logged."
+    )
+    search: Literal["embedded", "postgres", "milvus"] = Field(
         "embedded",
         description="Where searches are made. embedded: in each process, with FAISS and tantivy. postgres: in the "
-        "database, with pgvector; `rag db upgrade` sets it up.",
+        "database, with pgvector; `rag db upgrade` sets it up. milvus: on the server of milvus_uri.",
     )
     vector_index: Literal["auto", "exact", "hnsw"] = Field(
         "auto",
@@ -236,6 +244,17 @@ class Settings(BaseSettings):
     def _check_search(cls, value: str, info: ValidationInfo) -> str:
         if value == "postgres" and not info.data.get("database_url", "").startswith("postgres"):
             raise ValueError("postgres needs a database_url of a PostgreSQL server")
+        if value == "milvus" and not info.data.get("milvus_uri"):
+            raise ValueError("milvus needs milvus_uri, the URL of a server or a file that ends in .db")
+        return value
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _check_milvus_uri(cls, value: str) -> str:
+        if "://" in value:
+            return _server_url(value, what="milvus_uri", example="http://milvus:19530", secret="milvus_token")
+        if value and not value.endswith(".db"):
+            raise ValueError("it must be a URL, such as http://milvus:19530, or a file whose name ends in .db")
         return value
 
     @field_validator("reader_weights", mode="before")
@@ -253,7 +272,10 @@ class Settings(BaseSettings):
             return value
         if kind != "openai":
             raise ValueError("it must be reader, lm:FOLDER or openai:URL")
-        return f"openai:{_server_url(place)}"
+        url = _server_url(
+            place, what="openai:URL", example="openai:http://127.0.0.1:8080/v1", secret="generator_api_key"
+        )
+        return f"openai:{url}"
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -337,17 +359,17 @@ def load_settings(**overrides: object) -> Settings:
         raise InvalidInput(f"Bad settings: {problems}.") from error
 
 
-def _server_url(value: str) -> str:
+def _server_url(value: str, *, what: str, example: str, secret: str) -> str:
     """A server's address without the slash at its end. It is logged, so it must hold no password."""
     try:
         url = urlsplit(value)
         url.port  # noqa: B018 - raises for a port that is no number
     except ValueError as error:
-        raise ValueError(f"the URL after openai: is malformed ({error})") from error
+        raise ValueError(f"{what} is malformed ({error})") from error
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("openai: needs a URL, such as openai:http://127.0.0.1:8080/v1")
+        raise ValueError(f"{what} needs a URL, such as {example}")
     if url.username or url.password:
-        raise ValueError("the URL after openai: must not hold a user or password; set generator_api_key")
+        raise ValueError(f"{what} must not hold a user or password; set {secret}")
     if url.query or url.fragment:
-        raise ValueError("the URL after openai: must end before any ? or #")
+        raise ValueError(f"{what} must end before any ? or #")
     return value.rstrip("/")

@@ -13,6 +13,7 @@ RagError
 ├── Conflict                the same request is being worked on already (HTTP 409)
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
+│   ├── IndexUnavailable    the server that searches does not answer, or holds what it should not
 │   ├── Busy                too many requests are in work; see ``rag.answer_queue``
 │   └── GeneratorUnavailable  the model that writes answers is down, too slow, or says what cannot be understood
 ├── Cancelled               whoever asked has gone away; there is nobody to tell (HTTP 499, as proxies log it)
@@ -83,6 +84,10 @@ class Unavailable(RagError):
 
 class StoreUnavailable(Unavailable):
     """The database is locked, read-only, missing or not migrated."""
+
+
+class IndexUnavailable(Unavailable):
+    """The server that searches does not answer, or holds what it should not."""
 
 
 class Busy(Unavailable):

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from rag.assemble import Rag
-from rag.errors import Unavailable
+from rag.errors import IndexUnavailable, Unavailable
 from rag.observer import Observer, Outcome
 from rag.store.uploads import count_waiting
 
@@ -103,19 +103,33 @@ class ServiceMetrics(Collector):
         in_work, waiting = service.answerer.queue.load() if service.is_loaded else (0, 0)
         yield GaugeMetricFamily("rag_answers_in_work", "Questions in work.", in_work)
         yield GaugeMetricFamily("rag_answers_waiting", "Questions that wait for a place.", waiting)
-        indexes = service.indexes.opened()
-        yield GaugeMetricFamily("rag_indexes_open", "Indexes of collections that are open.", len(indexes))
-        yield GaugeMetricFamily("rag_index_passages", "Passages in the open indexes.", sum(map(len, indexes)))
         yield from self._shared()
+        yield from self._indexed()
         try:
-            behind = sum(index.changes_behind() for index in indexes)
             with service.database.read() as session:
                 uploads = count_waiting(session)
         except Unavailable:
             yield GaugeMetricFamily("rag_database_up", "Whether the database answers.", 0)
             return
         yield GaugeMetricFamily("rag_database_up", "Whether the database answers.", 1)
-        yield GaugeMetricFamily(
-            "rag_index_changes_behind", "Committed changes that the open indexes do not hold yet.", behind
-        )
         yield GaugeMetricFamily("rag_uploads_waiting", "Uploads accepted and not yet worked on.", uploads)
+
+    def _indexed(self) -> Iterable[Metric]:
+        """What the open indexes hold, as far as the servers answer that have to be asked."""
+        service = self._service
+        indexes = service.indexes.opened()
+        yield GaugeMetricFamily("rag_indexes_open", "Indexes of collections that are open.", len(indexes))
+        try:
+            if service.milvus is not None:
+                service.indexes.check()
+                yield GaugeMetricFamily("rag_milvus_up", "Whether the Milvus server answers.", 1)
+            passages = sum(map(len, indexes))
+            yield GaugeMetricFamily("rag_index_passages", "Passages in the open indexes.", passages)
+            behind = sum(index.changes_behind() for index in indexes)
+            yield GaugeMetricFamily(
+                "rag_index_changes_behind", "Committed changes that the open indexes do not hold yet.", behind
+            )
+        except IndexUnavailable:
+            yield GaugeMetricFamily("rag_milvus_up", "Whether the Milvus server answers.", 0)
+        except Unavailable:
+            return  # the database, of which others tell

@@ -131,13 +131,14 @@ class ServiceKeeper:
         return service
 
     def _open_indexes(self, service: Rag) -> None:
+        service.indexes.check()
         if self._indexes_open:
             return  # those that came later are opened by their first search
         with service.database.read() as session:
             collections = [size.collection for size in list_collections(session)]
         for collection in collections:
             try:
-                service.indexes.get(collection)
+                service.indexes.get(collection).refresh()
             except InvalidInput as error:
                 # The others can be searched; who asks this one is told the same.
                 log.warning("Collection %s cannot be searched: %s", collection.name, error)

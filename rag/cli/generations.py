@@ -79,9 +79,12 @@ def drop(
     collection: CollectionOption = "default",
 ) -> None:
     """Delete the vectors of a generation that is not searched."""
-    from rag.store.collections import get_collection
+    from rag.assemble import Rag
     from rag.store.embedding_generations import drop_generation
 
-    with open_database(context) as database, database.write() as session:
-        drop_generation(session, get_collection(session, collection).id, model)
+    with Rag(settings_of(context)) as service:
+        found = service.collection(collection)
+        with service.database.write() as session:
+            drop_generation(session, found.id, model)
+        service.indexes.forget(found, embedding_model=model)
     note(f"{collection}: the vectors of {model} are gone")

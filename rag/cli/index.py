@@ -24,7 +24,8 @@ CollectionOption = Annotated[str, typer.Option(help="Which collection.")]
 def stats(context: typer.Context, as_json: JsonOption = False) -> None:
     """What each collection has in SQL and in its index; no index figures where its embedding model is not here.
 
-    With search = "postgres" there is no folder, and the bytes are those of all collections together.
+    With search = "postgres" or "milvus" there is no folder, and the bytes are those of all collections together; a
+    Milvus server does not tell them.
     """
     from rag.assemble import Rag
 
@@ -56,8 +57,8 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
 
     A damaged snapshot is reported, with exit status 1, and rebuilt from SQL. So is a vector search that finds less than
     98% of the ten nearest passages, over queries near 200 stored vectors. With search = "postgres" there are no
-    snapshots, and the words that it counts are counted again. Collections whose embedding model is not on this machine
-    are not checked.
+    snapshots, and the words that it counts are counted again; with "milvus", the passages there are compared with those
+    of SQL one by one. Collections whose embedding model is not on this machine are not checked.
     """
     from rag.assemble import Rag
     from rag.index.recall import MIN_RECALL
@@ -69,6 +70,8 @@ def verify(context: typer.Context, as_json: JsonOption = False) -> None:
         for size in _sizes(service):
             row: dict[str, Any] = {"collection": size.collection.name, "passages_in_sql": size.num_passages}
             index = service.indexes.get(size.collection) if _is_open_to(service, size) else None
+            if index is not None:
+                index.refresh()
             row["passages_in_index"] = len(index) if index is not None else None
             row["recall_at_10"] = index.vector_recall() if index is not None else None
             row["problem"] = None

@@ -6,7 +6,6 @@ embeddings in SQL. Before each search, changes that any process has committed si
 added is found, and what was removed is not, at once.
 """
 
-import json
 import logging
 import shutil
 import tempfile
@@ -29,10 +28,8 @@ from rag.index.search_engine import Search
 from rag.index.snapshots import SnapshotFolder
 from rag.index.vectors import GRAPH_FROM, VectorIndexKind, VectorStats
 from rag.records import Caller, Fusion, SearchMode
-from rag.store.collections import get_collection_by_id
 from rag.store.database import Database
-from rag.store.filters import Filters, check_size
-from rag.store.found_passages import document_ids_matching
+from rag.store.filters import Filters
 from rag.store.index_changes import changes_after, count_changes_after, last_change_id
 from rag.store.passages import embeddings_of, iter_embeddings
 
@@ -228,24 +225,15 @@ class CollectionIndex:
         Raises:
             InvalidInput: the filter is malformed.
         """
-        return partial(self.search, allowed=self._allowed_to(filters, caller))
-
-    def _allowed_to(self, filters: Filters, caller: Caller) -> AllowedIds | None:
-        """The passages that a search may find; None for all."""
-        if not filters and caller.access_labels is None:
-            return None
-        check_size(filters)
-        labels = None if caller.access_labels is None else tuple(sorted(caller.access_labels))
-        with self._database.read() as session:
-            # The collection as it is now: its revision says whether what was found out before still holds.
-            revision = get_collection_by_id(session, self._collection_id).revision
-            # The filter as it was written: 1, 1.0 and true are equal to Python, and mean different things.
-            key, state = (json.dumps(filters, default=str), labels), (revision, self.change_id)
-            allowed = self._filters.get(key, state)
-            if allowed is None:
-                allowed = self.allowed(document_ids_matching(session, self._collection_id, filters, caller=caller))
-                self._filters.put(key, state, allowed)
-        return allowed
+        allowed = self._filters.allowed(
+            self._database,
+            self._collection_id,
+            filters,
+            caller,
+            change_id=self.change_id,
+            allowed_of=self.allowed,
+        )
+        return partial(self.search, allowed=allowed)
 
     def search(
         self,

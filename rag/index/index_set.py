@@ -64,13 +64,16 @@ class IndexSet:
         return self._folder / f"{collection.id}-{collection.created_at:%Y%m%d%H%M%S%f}-{model}"
 
     def forget(self, collection: Collection, *, embedding_model: str) -> None:
-        """Drop the snapshots of a model that is going to be embedded: they would not hear of what is embedded now."""
+        """Drop the snapshots of a model. They would not hear of what is going to be embedded."""
         shutil.rmtree(self.folder_of(collection, embedding_model=embedding_model), ignore_errors=True)
 
     def opened(self) -> list[SearchIndex]:
         """The indexes that searches go to now: of each collection that was asked for, that of its latest model."""
         with self._lock:
             return list({collection_id: index for (collection_id, _), index in self._open.items()}.values())
+
+    def check(self) -> None:
+        """Nothing outside this process is needed."""
 
     def close(self) -> None:
         """Release all indexes. They can be opened again."""

@@ -38,6 +38,11 @@ def _analyzer() -> tantivy.TextAnalyzer:
     )
 
 
+def stems(text: str) -> list[str]:
+    """The words of a text as the keyword leg compares them: lower case, without accents, stop words and endings."""
+    return list(_analyzer().analyze(text))
+
+
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("passage_id", stored=True, indexed=True, fast=True)

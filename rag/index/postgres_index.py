@@ -234,6 +234,9 @@ class PostgresEngine:
         with self._lock:
             return list(self._open.values())
 
+    def check(self) -> None:
+        """Nothing but the database is needed."""
+
     def close(self) -> None:
         """Forget all indexes. They can be opened again."""
         with self._lock:

@@ -35,14 +35,19 @@ def measure_recall(index: VectorIndex, *, seed: int = 0) -> float:
 
 def recall_near(sources: NDArray[np.float32], *, search: _Search, exact_search: _Search, seed: int = 0) -> float:
     """Recall@10 of ``search`` on one query near each of ``sources`` (N, dimension), the same ones for a seed."""
-    rng = np.random.default_rng(seed)
-    noise = rng.standard_normal(sources.shape, dtype=np.float32)
-    queries = sources + NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     num_true = num_found = 0
-    for query in queries.astype(np.float16):
+    for query in queries_near(sources, seed=seed):
         true = exact_search(query, limit=LIMIT)
         found = search(query, limit=LIMIT)
         num_true += len(true)
         num_found += sum(score >= true[-1][1] - SAME_SCORE for _, score in found)
     return num_found / num_true if num_true else 1.0
+
+
+def queries_near(sources: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float16]:
+    """One unit vector near each of ``sources`` (N, dimension), the same ones for a seed."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(sources.shape, dtype=np.float32)
+    queries = sources + NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    halves: NDArray[np.float16] = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float16)
+    return halves

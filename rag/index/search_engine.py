@@ -1,4 +1,4 @@
-"""What the rest of the program knows of an index, whichever engine searches: in this process, or in PostgreSQL."""
+"""What the rest of the program knows of an index, whichever engine searches: this process, PostgreSQL or Milvus."""
 
 from pathlib import Path
 from typing import Protocol
@@ -58,8 +58,8 @@ class SearchIndex(Protocol):
         """What its vector index is made of now."""
         ...
 
-    def num_bytes(self) -> int:
-        """What it takes up on disk."""
+    def num_bytes(self) -> int | None:
+        """What it takes up on disk; None where that cannot be asked."""
         ...
 
     def changes_behind(self) -> int:
@@ -78,6 +78,9 @@ class SearchIndex(Protocol):
         """Make sure that it holds what is committed; returns the last change id that is in.
 
         ``newest`` is the last change that the caller knows of: where it is in, SQL is not asked.
+
+        Raises:
+            Busy, IndexUnavailable: another server searches, and it cannot be brought up to date now.
         """
         ...
 
@@ -122,11 +125,19 @@ class SearchEngine(Protocol):
         ...
 
     def forget(self, collection: Collection, *, embedding_model: str) -> None:
-        """Drop what was kept of an index of a model that is going to be embedded."""
+        """Drop what was kept of an index of a model that is going to be embedded, or is not embedded any more."""
         ...
 
     def opened(self) -> list[SearchIndex]:
         """The indexes that searches go to now."""
+        ...
+
+    def check(self) -> None:
+        """Make sure that what searches beside this process and the database answers.
+
+        Raises:
+            IndexUnavailable: it does not.
+        """
         ...
 
     def close(self) -> None:

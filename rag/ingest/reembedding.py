@@ -87,6 +87,7 @@ class Reembedding:
         if not keep_previous:
             with self._database.write() as session:
                 drop_generation(session, found.id, found.embedding_model)
+            self._indexes.forget(found, embedding_model=found.embedding_model)
         return Reembedded(
             collection=self._name,
             embedding_model=self._model,

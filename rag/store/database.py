@@ -5,6 +5,7 @@ Knows nothing of what the tables mean.
 
 import fcntl
 import json
+import math
 import os
 import sqlite3
 import time
@@ -138,20 +139,31 @@ class Database:
             yield connection
 
     @contextmanager
-    def exclusive(self, name: str, *, wait: bool = True, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def exclusive(
+        self,
+        name: str,
+        *,
+        wait: bool = True,
+        wait_s: float = math.inf,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Iterator[None]:
         """Hold a lock of that name, which one process at a time can have; it is free again when the process is killed.
 
         It keeps no transaction from anything. ``on_wait`` is called once where another process has it.
 
         Raises:
-            Busy: another process has it, and ``wait`` is false.
+            Busy: another process has it and ``wait`` is false, or it had it for ``wait_s`` seconds.
         """
         with self._file_lock(name) if self.path is not None else self._advisory_lock(name) as attempt:
             if not attempt():
+                busy = Busy(f"Another process is at work on {name} of {self}; try again when it is done.")
                 if not wait:
-                    raise Busy(f"Another process is at work on {name} of {self}; try again when it is done.")
+                    raise busy
                 on_wait()
+                until = time.monotonic() + wait_s
                 while not attempt():
+                    if time.monotonic() >= until:
+                        raise busy
                     time.sleep(_LOCK_POLL_S)
             yield
 

@@ -69,6 +69,17 @@ def last_change_id(session: Session, collection_id: int) -> int:
     return session.connection().scalar(_LAST_CHANGE_ID, {"collection_id": collection_id}) or 0
 
 
+def moment_of_change(session: Session, collection_id: int, change_id: int) -> datetime | None:
+    """When a change of the collection was made; None where there is no such change.
+
+    Ids are counted up in every database, so an id alone does not tell whether a change is one of this database.
+    """
+    statement = select(IndexChange.created_at).where(
+        IndexChange.id == change_id, IndexChange.collection_id == collection_id
+    )
+    return session.scalar(statement)
+
+
 def changes_after(session: Session, collection_id: int, change_id: int, limit: int) -> list[Change]:
     """The next ``limit`` changes of a collection after ``change_id``, oldest first."""
     statement = (

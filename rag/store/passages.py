@@ -173,6 +173,26 @@ def iter_embeddings(
         after_id = batch.words[-1].passage_id
 
 
+def embedded_passage_ids(
+    session: Session, collection_id: int, embedding_model: str, *, after_id: int, limit: int
+) -> NDArray[np.int64]:
+    """The ids of the passages that :func:`iter_embeddings` would go on with after a passage, ascending."""
+    statement = (
+        select(tables.Passage.id)
+        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
+        .join(tables.PassageEmbedding, tables.PassageEmbedding.passage_id == tables.Passage.id)
+        .where(
+            tables.PassageEmbedding.embedding_model == embedding_model,
+            tables.Document.collection_id == collection_id,
+            tables.Document.deleted_at.is_(None),
+            tables.Passage.id > after_id,
+        )
+        .order_by(tables.Passage.id)
+        .limit(limit)
+    )
+    return np.fromiter(session.scalars(statement), dtype=np.int64)
+
+
 def embeddings_of(session: Session, passage_ids: Sequence[int], embedding_model: str) -> EmbeddingBatch:
     """The passages of those ids that one model has embedded, by id. Ids that are gone are left out."""
     batches = [

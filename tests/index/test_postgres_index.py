@@ -1,9 +1,7 @@
 """The search inside PostgreSQL beside the embedded one: the same hits and scores, at once, under every filter."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,115 +9,16 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
-from rag.index.collection_index import CollectionIndex
 from rag.index.postgres_index import PostgresIndex
 from rag.index.vectors import VectorIndexKind
-from rag.records import OWNER, Caller, Document, Metadata, Passage, SearchMode, Section
-from rag.store.collections import get_or_create_collection
+from rag.records import OWNER, Caller, SearchMode
 from rag.store.database import Database, Session
-from rag.store.documents import DocumentDetails, insert_document, mark_deleted, update_metadata
+from rag.store.documents import mark_deleted, update_metadata
 from rag.store.embedding_generations import activate_generation, begin_generation, drop_generation, put_embeddings
 from rag.store.filters import Filters
 from rag.store.found_passages import documents_matching, load_hits
-from rag.store.passages import replace_passages
 from rag.store.postgres_search import ITERATIVE_SCAN, find_generation, walk_vectors
-
-MODEL, DIMENSION = "model", 16
-WORDS = [
-    *("apples", "pear", "plums", "the", "a", "running", "runner", "quickly", "Größe", "café", "naïve", "e-mail"),
-    *("don’t", "2024", "v2.5", "house", "houses", "owner", "it", "is", "tree", "water", "glass", "board", "paper"),
-]
-
-
-class Corpus:
-    """Documents with passages of chosen words, and with vectors that need no model."""
-
-    def __init__(self, database: Database, folder: Path, *, name: str = "c", seed: int = 0) -> None:
-        self.database, self.folder = database, folder
-        self.rng = np.random.default_rng(seed)
-        with database.write() as session:
-            self.collection = get_or_create_collection(session, name, embedding_model=MODEL)
-
-    def add(self, texts: Sequence[str], vectors: np.ndarray | None = None, **details: Any) -> int:
-        """A document of these passages; returns its id. ``details`` as in :meth:`insert`."""
-        with self.database.write() as session:
-            return self.insert(session, texts, vectors, **details)[0]
-
-    def insert(
-        self,
-        session: Session,
-        texts: Sequence[str],
-        vectors: np.ndarray | None = None,
-        *,
-        title: str = "T",
-        metadata: Metadata | None = None,
-        labels: tuple[str, ...] = (),
-    ) -> tuple[int, list[int]]:
-        """A document of these passages in a transaction of the caller's; returns its id and theirs."""
-        source = f"memory:{self.rng.integers(1 << 60)}"
-        whole = "".join(texts)
-        document = Document(
-            source=source,
-            file=source,
-            title=title,
-            media_type="text/plain",
-            text=whole,
-            sections=(Section(start=0, end=len(whole)),),
-            metadata=metadata or {},
-        )
-        starts = [sum(map(len, texts[:n])) for n in range(len(texts))]
-        passages = [
-            Passage(ordinal=n, start=start, end=start + len(one), text=one, num_tokens=3, headings=("Part of it",))
-            for n, (start, one) in enumerate(zip(starts, texts, strict=True))
-        ]
-        details = DocumentDetails(file_sha256="", text_sha256=source, pipeline="", access_labels=labels)
-        if vectors is None:
-            vectors = self.vectors(len(texts))
-        document_id = insert_document(session, self.collection.id, document, details)
-        return document_id, replace_passages(session, document_id, self.collection.id, 1, passages, vectors, MODEL)
-
-    def vectors(self, number: int) -> np.ndarray:
-        """Unit vectors (number, dimension)."""
-        found = self.rng.normal(size=(number, DIMENSION))
-        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
-
-    def text(self) -> str:
-        return " ".join(self.rng.choice(WORDS, size=int(self.rng.integers(3, 30))))
-
-    def postgres(self, vector_index: VectorIndexKind = "auto") -> PostgresIndex:
-        return PostgresIndex(
-            self.database, collection_id=self.collection.id, embedding_model=MODEL, vector_index=vector_index
-        )
-
-    def embedded(self) -> CollectionIndex:
-        return CollectionIndex(
-            self.database,
-            collection_id=self.collection.id,
-            embedding_model=MODEL,
-            dimension=DIMENSION,
-            folder=self.folder / "index",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
-    """Documents that are a half, a tenth and a hundredth of all, and the vectors of each by passage id."""
-
-    corpus: Corpus
-    vectors: dict[str, dict[int, np.ndarray]] = field(default_factory=lambda: defaultdict(dict))
-
-    def recall(self, share: str, found: Callable[[np.ndarray, Filters], Sequence[int]]) -> float:
-        """Recall@10 of twenty searches against an exact one, all of which must find ten passages of the share."""
-        ids = np.array(list(self.vectors[share]))
-        vectors = np.array(list(self.vectors[share].values()))
-        hits = 0
-        for query in self.corpus.vectors(20):
-            true = set(ids[np.argsort(-(vectors @ query.astype(np.float32)))[:10]].tolist())
-            passages = found(query, {"share": share})
-            assert len(passages) == 10
-            assert set(passages) <= set(self.vectors[share])
-            hits += len(true & set(passages))
-        return hits / 200
+from tests.index.corpus import MODEL, Corpus, Shares, search
 
 
 @pytest.fixture
@@ -167,24 +66,8 @@ def shares(shared_search_database: Database, tmp_path_factory: pytest.TempPathFa
     return found
 
 
-def _search(
-    index: PostgresIndex | CollectionIndex,
-    query: str,
-    vector: np.ndarray,
-    *,
-    mode: SearchMode = "hybrid",
-    candidates: int = 20,
-    filters: Filters | None = None,
-    caller: Caller = OWNER,
-) -> dict[int, Any]:
-    index.refresh()
-    search = index.searcher(filters or {}, caller)
-    ranking = search(query, vector, mode=mode, candidates=candidates, keyword_weight=0.4, fusion="convex")
-    return dict(ranking)
-
-
 @pytest.mark.parametrize("filters", [{}, {"half": 0}], ids=["all", "filtered"])
-def test_hits_and_scores_are_those_of_the_embedded_search(many_words: Corpus, filters: Filters) -> None:
+def test_hits_and_scores_are_those_of_the_embeddedsearch(many_words: Corpus, filters: Filters) -> None:
     corpus = many_words
     postgres, embedded = corpus.postgres(), corpus.embedded()
     try:
@@ -192,8 +75,8 @@ def test_hits_and_scores_are_those_of_the_embedded_search(many_words: Corpus, fi
         for number in range(24):
             query, (vector,) = f"who {corpus.text()}?", corpus.vectors(1)
             mode: SearchMode = ("hybrid", "keyword", "vector")[number % 3]
-            ours = _search(postgres, query, vector, mode=mode, candidates=200, filters=filters)
-            theirs = _search(embedded, query, vector, mode=mode, candidates=200, filters=filters)
+            ours = search(postgres, query, vector, mode=mode, candidates=200, filters=filters)
+            theirs = search(embedded, query, vector, mode=mode, candidates=200, filters=filters)
             assert set(ours) == set(theirs)
             for passage_id, scores in theirs.items():
                 if scores.keyword is not None:
@@ -222,7 +105,7 @@ MARKED = ("Café, naïve", "Die Größe", "it is quoted", "he isn't", "1 or more
     ],
 )
 def test_words_are_found_whatever_their_accents_and_marks(few_words: Corpus, query: str, words: set[str]) -> None:
-    found = _search(few_words.postgres(), query, few_words.vectors(1)[0], mode="keyword")
+    found = search(few_words.postgres(), query, few_words.vectors(1)[0], mode="keyword")
     with few_words.database.read() as session:
         assert {hit.text for hit in load_hits(session, list(found)).values()} == words
 
@@ -230,12 +113,12 @@ def test_words_are_found_whatever_their_accents_and_marks(few_words: Corpus, que
 def test_what_is_committed_is_found_at_once_and_what_is_deleted_is_not(corpus: Corpus) -> None:
     index = corpus.postgres()
     vector = corpus.vectors(1)
-    assert _search(index, "banana", vector[0]) == {}
+    assert search(index, "banana", vector[0]) == {}
     document_id = corpus.add(["a yellow banana"], vector)
-    assert _search(index, "banana", vector[0])[1].keyword_rank == 1
+    assert search(index, "banana", vector[0])[1].keyword_rank == 1
     with corpus.database.write() as session:
         mark_deleted(session, document_id)
-    assert _search(index, "banana", vector[0]) == {}
+    assert search(index, "banana", vector[0]) == {}
     assert (len(index), index.problem()) == (0, None)
 
 
@@ -245,7 +128,7 @@ def test_what_is_rolled_back_was_never_there(corpus: Corpus) -> None:
     with suppress(RuntimeError), corpus.database.write() as session:
         mark_deleted(session, 1)
         raise RuntimeError
-    assert set(_search(index, "apple", corpus.vectors(1)[0])) == {1}
+    assert set(search(index, "apple", corpus.vectors(1)[0])) == {1}
     assert index.problem() is None
 
 
@@ -255,8 +138,8 @@ def test_new_title_is_found_and_the_old_one_is_not(corpus: Corpus) -> None:
     with corpus.database.write() as session:
         update_metadata(session, document_id, title="Bananas")
     index, vector = corpus.postgres(), corpus.vectors(1)[0]
-    assert set(_search(index, "banana", vector, mode="keyword")) == {1, 2}
-    assert _search(index, "apple", vector, mode="keyword") == {}
+    assert set(search(index, "banana", vector, mode="keyword")) == {1, 2}
+    assert search(index, "apple", vector, mode="keyword") == {}
     assert index.problem() is None
 
 
@@ -266,8 +149,8 @@ def test_labels_and_collections_of_a_caller_bound_both_legs(corpus: Corpus) -> N
     index, vector = corpus.postgres(), corpus.vectors(1)[0]
     nobody, somebody = Caller(access_labels=frozenset()), Caller(access_labels=frozenset({"hr"}))
     for mode in ("hybrid", "keyword", "vector"):
-        assert set(_search(index, "apple", vector, mode=mode, caller=nobody)) == {1}  # type: ignore[arg-type]
-        assert set(_search(index, "apple", vector, mode=mode, caller=somebody)) == {1, 2}  # type: ignore[arg-type]
+        assert set(search(index, "apple", vector, mode=mode, caller=nobody)) == {1}  # type: ignore[arg-type]
+        assert set(search(index, "apple", vector, mode=mode, caller=somebody)) == {1, 2}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["exact", "hnsw"])
@@ -281,7 +164,7 @@ def test_filters_that_leave_a_half_a_tenth_or_a_hundredth_find_all_that_is_near(
     monkeypatch.setattr("rag.store.postgres_search.MAX_SCANNED", 50)
 
     def found(query: np.ndarray, filters: Filters) -> Sequence[int]:
-        return list(_search(index, "", query, mode="vector", candidates=10, filters=filters))
+        return list(search(index, "", query, mode="vector", candidates=10, filters=filters))
 
     assert shares.recall("hundredth", found) == 1
     for share in ("half", "tenth"):
@@ -344,7 +227,7 @@ def test_walk_that_ends_early_is_followed_by_a_scan(corpus: Corpus) -> None:
         corpus.add(["words"] * 5)
     index = corpus.postgres("hnsw")
     index.optimize()
-    assert len(_search(index, "", corpus.vectors(1)[0], mode="vector", candidates=50)) == 20
+    assert len(search(index, "", corpus.vectors(1)[0], mode="vector", candidates=50)) == 20
 
 
 def test_rebuilt_index_finds_the_same_and_its_graph_is_made_anew(corpus: Corpus) -> None:
@@ -352,7 +235,7 @@ def test_rebuilt_index_finds_the_same_and_its_graph_is_made_anew(corpus: Corpus)
         corpus.add([corpus.text(), corpus.text()])
     index, vector = corpus.postgres("hnsw"), corpus.vectors(1)[0]
     index.optimize()
-    before = _search(index, "house water", vector)
+    before = search(index, "house water", vector)
     with corpus.database.migrate() as connection:
         connection.exec_driver_sql("DELETE FROM rag_search.postings WHERE passage_id = 3")
         connection.exec_driver_sql("DELETE FROM rag_search.vectors WHERE passage_id = 4")
@@ -360,7 +243,7 @@ def test_rebuilt_index_finds_the_same_and_its_graph_is_made_anew(corpus: Corpus)
     assert len(index) == 19
     index.rebuild()
     assert (index.problem(), len(index), index.vector_stats.kind) == (None, 20, "hnsw")
-    assert _search(index, "house water", vector) == before
+    assert search(index, "house water", vector) == before
 
 
 def test_vectors_of_another_model_stand_beside_until_they_are_searched(corpus: Corpus) -> None:
@@ -373,8 +256,8 @@ def test_vectors_of_another_model_stand_beside_until_they_are_searched(corpus: C
         activate_generation(session, corpus.collection.id, "longer")
     former = corpus.postgres()
     index = PostgresIndex(corpus.database, collection_id=corpus.collection.id, embedding_model="longer")
-    assert _search(index, "apple", longer[0])[1].vector == pytest.approx(1, abs=1e-2)
-    assert _search(former, "apple", vector)[1].vector != pytest.approx(1, abs=1e-2)
+    assert search(index, "apple", longer[0])[1].vector == pytest.approx(1, abs=1e-2)
+    assert search(former, "apple", vector)[1].vector != pytest.approx(1, abs=1e-2)
     with corpus.database.write() as session:
         drop_generation(session, corpus.collection.id, MODEL)
     assert (len(former), len(index)) == (0, 1)

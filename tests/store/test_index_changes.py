@@ -10,7 +10,13 @@ from sqlalchemy import insert
 from rag.errors import NotFound
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
-from rag.store.index_changes import append_changes, changes_after, last_change_id, lock_collection
+from rag.store.index_changes import (
+    append_changes,
+    changes_after,
+    last_change_id,
+    lock_collection,
+    moment_of_change,
+)
 from rag.store.tables import IndexChange
 
 
@@ -39,6 +45,20 @@ def test_collections_have_changes_of_their_own(library: Any) -> None:
         append_changes(session, other, "add", [2])
         assert [change.passage_id for change in changes_after(session, other, 0, 10)] == [2]
         assert last_change_id(session, library.collection_id) < last_change_id(session, other)
+
+
+def test_moment_tells_a_change_from_one_of_the_same_id_elsewhere(library: Any) -> None:
+    before = datetime.now(UTC)
+    with library.database.write() as session:
+        append_changes(session, library.collection_id, "add", [1])
+        other = get_or_create_collection(session, "other", embedding_model="model").id
+        change_id = last_change_id(session, library.collection_id)
+    with library.database.read() as session:
+        moment = moment_of_change(session, library.collection_id, change_id)
+        assert moment is not None
+        assert before <= moment <= datetime.now(UTC)
+        assert moment_of_change(session, other, change_id) is None
+        assert moment_of_change(session, library.collection_id, 0) is None
 
 
 def test_no_change_becomes_visible_after_a_later_one(library: Any) -> None:

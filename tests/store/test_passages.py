@@ -15,6 +15,7 @@ from rag.store.found_passages import document_ids_matching, load_hits
 from rag.store.id_batches import IDS_PER_STATEMENT
 from rag.store.index_changes import changes_after
 from rag.store.passages import (
+    embedded_passage_ids,
     embeddings_of,
     iter_embeddings,
     passage_ids_of_document,
@@ -122,6 +123,10 @@ def test_all_embeddings_come_in_batches_by_id(library: Any) -> None:
     )
     assert (words[0].title, words[0].document_id, words[0].headings) == ("First", first, ("Part",))
     assert [batch.passage_ids.tolist() for batch in later] == [ids[3:]]
+    with library.database.read() as session:
+        some = embedded_passage_ids(session, library.collection_id, "model", after_id=ids[0], limit=3)
+        assert len(embedded_passage_ids(session, library.collection_id, "other model", after_id=0, limit=3)) == 0
+    assert some.tolist() == ids[1:4]
 
 
 def test_embeddings_of_many_ids_leave_out_those_that_are_gone(library: Any) -> None:
