@@ -8,7 +8,7 @@ RUN python -m venv /venv
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY rag rag
 COPY migrations migrations
-RUN /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres,redis]'
+RUN /venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[postgres,redis,milvus]'
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 rag && mkdir /data && chown rag /data
