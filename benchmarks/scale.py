@@ -249,8 +249,8 @@ def _measure_apart(work: Path, size: int) -> dict[str, float]:
 
 def _print_tables(work: Path, measured: dict[int, dict[str, float]]) -> None:
     print(
-        "| passages | documents/s, first / last tenth | a second of CPU | ingestion's peak, MB | index, s | start, s | bytes a passage "
-        "| snapshot / database, MB | recall@10 |\n|" + "---|" * 9
+        "| passages | documents/s, first / last tenth | a second of CPU | ingestion's peak, MB | index, s | start, s "
+        "| bytes a passage | snapshot / database, MB | recall@10 |\n|" + "---|" * 9
     )
     for size, found in measured.items():
         built = json.loads((work / str(size) / "built.json").read_text())
