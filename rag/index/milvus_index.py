@@ -6,7 +6,6 @@ leave of it is picked here: where many documents are allowed, not much more has 
 """
 
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -19,6 +18,7 @@ from rag.index.allowed_ids import AllowedIds
 from rag.index.embedders import Embedders
 from rag.index.filter_cache import FilterCache
 from rag.index.fusion import Ranking, fuse
+from rag.index.latest_indexes import LatestIndexes
 from rag.index.milvus_check import difference, recall
 from rag.index.milvus_collection import MAX_LIMIT, MilvusCollection, MilvusHit
 from rag.index.milvus_feed import MilvusFeed
@@ -250,8 +250,7 @@ class MilvusEngine:
         self._database, self._embedders, self._server = database, embedders, server
         self._vector_index: VectorIndexKind = vector_index
         self._wait_s = wait_s
-        self._open: dict[int, MilvusIndex] = {}
-        self._lock = threading.Lock()
+        self._latest = LatestIndexes(self._index)
 
     def get(self, collection: Collection) -> SearchIndex:
         """The index of the collection's embedding model.
@@ -260,11 +259,7 @@ class MilvusEngine:
             InvalidInput: its embedding model is not on this machine.
         """
         self._embedders.get(collection.embedding_model)  # a model that is not here is better known now
-        with self._lock:
-            index = self._open.get(collection.id)
-            if index is None or index.embedding_model != collection.embedding_model:
-                index = self._open[collection.id] = self._index(collection, collection.embedding_model)
-            return index
+        return self._latest.get(collection)
 
     def open(self, collection: Collection, *, embedding_model: str | None = None) -> SearchIndex:
         """The index of the collection's own embedding model, or of another, level with SQL."""
@@ -278,8 +273,7 @@ class MilvusEngine:
 
     def opened(self) -> list[SearchIndex]:
         """The indexes that searches go to now."""
-        with self._lock:
-            return list(self._open.values())
+        return [*self._latest.opened()]
 
     def check(self) -> None:
         """Make sure that the server answers.
@@ -291,8 +285,7 @@ class MilvusEngine:
 
     def close(self) -> None:
         """Forget all indexes and let go of the server. They can be opened again."""
-        with self._lock:
-            self._open.clear()
+        self._latest.clear()
         self._server.close()
 
     def _index(self, collection: Collection, embedding_model: str) -> MilvusIndex:

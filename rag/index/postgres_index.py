@@ -1,6 +1,5 @@
 """The indexes inside PostgreSQL: nothing is kept in this process, and what any process commits is found at once."""
 
-import threading
 from functools import partial
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from rag.index.embedders import Embedders
 from rag.index.fusion import Ranking, fuse
+from rag.index.latest_indexes import LatestIndexes
 from rag.index.recall import NUM_QUERIES, recall_near
 from rag.index.search_engine import Search, SearchIndex
 from rag.index.vectors import GRAPH_FROM, GRAPH_UNTIL, VectorIndexKind, VectorStats
@@ -205,8 +205,7 @@ class PostgresEngine:
     def __init__(self, database: Database, embedders: Embedders, *, vector_index: VectorIndexKind = "auto") -> None:
         self._database, self._embedders = database, embedders
         self._vector_index: VectorIndexKind = vector_index
-        self._open: dict[int, PostgresIndex] = {}
-        self._lock = threading.Lock()
+        self._latest = LatestIndexes(self._index)
 
     def get(self, collection: Collection) -> SearchIndex:
         """The index of the collection's embedding model.
@@ -214,11 +213,7 @@ class PostgresEngine:
         Raises:
             InvalidInput: its embedding model is not on this machine.
         """
-        with self._lock:
-            index = self._open.get(collection.id)
-            if index is None or index.embedding_model != collection.embedding_model:
-                index = self._open[collection.id] = self._index(collection, collection.embedding_model)
-            return index
+        return self._latest.get(collection)
 
     def open(self, collection: Collection, *, embedding_model: str | None = None) -> SearchIndex:
         """The index of the collection's own embedding model, or of another, with the structure its size calls for."""
@@ -231,16 +226,14 @@ class PostgresEngine:
 
     def opened(self) -> list[SearchIndex]:
         """The indexes that searches go to now."""
-        with self._lock:
-            return list(self._open.values())
+        return [*self._latest.opened()]
 
     def check(self) -> None:
         """Nothing but the database is needed."""
 
     def close(self) -> None:
         """Forget all indexes. They can be opened again."""
-        with self._lock:
-            self._open.clear()
+        self._latest.clear()
 
     def _index(self, collection: Collection, embedding_model: str) -> PostgresIndex:
         self._embedders.get(embedding_model)  # a model that is not here is better known now

@@ -129,7 +129,8 @@ def test_selective_filter_gets_its_full_top_k(
             assert len(found) == len(true)
             assert max(found) <= len(wanted)
             num_true, num_found = num_true + len(true), num_found + len(true & set(found))
-        assert num_found >= 0.98 * num_true
+        # Milvus Lite links in several threads, so a graph may miss one more or less.
+        assert num_found >= (1.0 if kind == "exact" else 0.95) * num_true
         words = search(index, "words", query, mode="keyword", filters=filters)
         assert len(words) == min(20, len(wanted))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rag.errors import IndexDamaged
 from rag.index import vectors as module
 from rag.index.allowed_ids import AllowedIds
-from rag.index.vectors import VectorIndex, VectorIndexKind
+from rag.index.vectors import VectorIndex, VectorIndexKind, least_width
 
 KINDS: tuple[VectorIndexKind, ...] = ("exact", "hnsw")
 
@@ -358,3 +358,9 @@ def test_other_dimensions_and_structures_are_refused(index: VectorIndex, tmp_pat
     (tmp_path / "other" / "rows.faiss").rename(tmp_path / "vectors" / "rows.faiss")
     with pytest.raises(IndexDamaged, match=r"graph\.faiss holds another kind"):
         VectorIndex.load(tmp_path / "vectors", 16)
+
+
+def test_walk_keeps_more_in_view_of_a_large_graph() -> None:
+    assert [least_width(num) for num in (0, 1_000, 100_000)] == [320, 320, 320]
+    assert least_width(1_000_000) > 1_000
+    assert least_width(10_000_000) < 4_000  # not as the graph grows, or a walk would be as long as a scan
