@@ -69,7 +69,7 @@ class CollectionIndex:
         self._snapshots = SnapshotFolder(folder)
         self._updating = threading.RLock()
         self._touching = ReadWriteLock()
-        self._filters = FilterCache()
+        self._filters = FilterCache(database, collection_id, allowed_of=self.allowed)
         self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
         self._snapshot_id = -1
         """The change up to which the last snapshot goes that was opened, written or looked at here."""
@@ -225,15 +225,7 @@ class CollectionIndex:
         Raises:
             InvalidInput: the filter is malformed.
         """
-        allowed = self._filters.allowed(
-            self._database,
-            self._collection_id,
-            filters,
-            caller,
-            change_id=self.change_id,
-            allowed_of=self.allowed,
-        )
-        return partial(self.search, allowed=allowed)
+        return partial(self.search, allowed=self._filters.allowed(filters, caller, change_id=self.change_id))
 
     def search(
         self,

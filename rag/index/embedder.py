@@ -102,25 +102,26 @@ def _unit(vectors: Tensor) -> NDArray[np.float16]:
 def _load(name: str, folder: Path, dtype: torch.dtype) -> tuple[TextEncoder, TextEncoder]:
     """Encoders for passages, in ``dtype``, and for queries, in float32: bfloat16 may round otherwise in another batch.
 
-    Our own transformer runs what it can: a query takes two thirds of the time, and the library is not imported. It has
-    passages and queries each in the layout that suits them.
+    Raises:
+        InvalidInput: there is no such model here.
     """
+    passages = _load_encoder(name, folder, dtype)
+    exact = passages if dtype == torch.float32 else _load_encoder(name, folder, torch.float32)
+    return passages, exact.packed() if isinstance(exact, SentenceEncoder) else exact
+
+
+def _load_encoder(name: str, folder: Path, dtype: torch.dtype) -> TextEncoder:
+    """Our own transformer runs what it can: a query takes two thirds of the time, and the library is not imported."""
     try:
-        return (
-            SentenceEncoder.load(folder, dtype=dtype),
-            SentenceEncoder.load(folder, dtype=torch.float32, packed=True),
-        )
+        return SentenceEncoder.load(folder, dtype=dtype)
     except ModelError:
         pass
     from rag.index.sentence_transformers_encoder import SentenceTransformersEncoder
 
-    known = str(folder) if folder.is_dir() else name
     try:
-        passages = SentenceTransformersEncoder.load(known, dtype=dtype)
+        return SentenceTransformersEncoder.load(str(folder) if folder.is_dir() else name, dtype=dtype)
     except ModelError as error:
         raise InvalidInput(
             f"No embedding model {name!r} on this machine; set embedding_model to {CARRIED_MODEL!r} "
             "or to the folder of a sentence-transformers model."
         ) from error
-    exact = passages if dtype == torch.float32 else SentenceTransformersEncoder.load(known, dtype=torch.float32)
-    return passages, exact

@@ -20,25 +20,20 @@ NUM_KEPT = 32
 
 
 class FilterCache:
-    """Ids by filter and state of the collection, the least used forgotten first. Safe to share between threads."""
+    """Ids by filter and state of a collection, the least used forgotten first. Safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, database: Database, collection_id: int, *, allowed_of: Callable[[NDArray[np.int64]], AllowedIds]
+    ) -> None:
+        """``allowed_of`` makes of the ids of documents what is kept."""
+        self._database, self._collection_id, self._allowed_of = database, collection_id, allowed_of
         self._kept: OrderedDict[Hashable, tuple[Hashable, AllowedIds]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def allowed(
-        self,
-        database: Database,
-        collection_id: int,
-        filters: Filters,
-        caller: Caller,
-        *,
-        change_id: int,
-        allowed_of: Callable[[NDArray[np.int64]], AllowedIds],
-    ) -> AllowedIds | None:
+    def allowed(self, filters: Filters, caller: Caller, *, change_id: int) -> AllowedIds | None:
         """What ``filters`` and the labels of ``caller`` leave; None for everything.
 
-        ``allowed_of`` makes it from the ids of the documents, ``change_id`` is the last index change that it knows of.
+        ``change_id`` is the last index change that ``allowed_of`` knows of.
 
         Raises:
             InvalidInput: the filter is malformed.
@@ -47,14 +42,15 @@ class FilterCache:
             return None
         check_size(filters)
         labels = None if caller.access_labels is None else tuple(sorted(caller.access_labels))
-        with database.read() as session:
+        with self._database.read() as session:
             # The collection as it is now: its revision says whether what was found out before still holds.
-            revision = get_collection_by_id(session, collection_id).revision
+            revision = get_collection_by_id(session, self._collection_id).revision
             # The filter as it was written: 1, 1.0 and true are equal to Python, and mean different things.
             key, state = (json.dumps(filters, default=str), labels), (revision, change_id)
             allowed = self._get(key, state)
             if allowed is None:
-                allowed = allowed_of(document_ids_matching(session, collection_id, filters, caller=caller))
+                documents = document_ids_matching(session, self._collection_id, filters, caller=caller)
+                allowed = self._allowed_of(documents)
                 self._put(key, state, allowed)
         return allowed
 

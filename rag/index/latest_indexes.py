@@ -16,23 +16,21 @@ class LatestIndexes(Generic[Index]):
     def __init__(self, make: Callable[[Collection, str], Index]) -> None:
         """``make`` is called with a collection and an embedding model."""
         self._make = make
-        self._open: dict[int, tuple[str, Index]] = {}
+        self._open: dict[int, Index] = {}
         self._lock = threading.Lock()
 
     def get(self, collection: Collection) -> Index:
         """The index of the collection's embedding model, made when it is first asked for."""
         with self._lock:
-            model, index = self._open.get(collection.id, (None, None))
-            if index is None or model != collection.embedding_model:
-                model = collection.embedding_model
-                index = self._make(collection, model)
-                self._open[collection.id] = model, index
+            index = self._open.get(collection.id)
+            if index is None or index.embedding_model != collection.embedding_model:
+                index = self._open[collection.id] = self._make(collection, collection.embedding_model)
             return index
 
     def opened(self) -> list[Index]:
         """Those that were asked for."""
         with self._lock:
-            return [index for _, index in self._open.values()]
+            return list(self._open.values())
 
     def clear(self) -> None:
         """Forget them all."""

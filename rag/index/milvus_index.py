@@ -72,7 +72,7 @@ class MilvusIndex:
             dimension=dimension,
             wait_s=wait_s,
         )
-        self._filters = FilterCache()
+        self._filters = FilterCache(database, collection_id, allowed_of=AllowedIds.of_ids)
         self._postgres = PostgresIndex(database, collection_id=collection_id, embedding_model=embedding_model)
 
     def __len__(self) -> int:
@@ -140,14 +140,7 @@ class MilvusIndex:
         Raises:
             InvalidInput: the filter is malformed.
         """
-        allowed = self._filters.allowed(
-            self._database,
-            self._collection_id,
-            filters,
-            caller,
-            change_id=self._feed.known,
-            allowed_of=AllowedIds.of_ids,
-        )
+        allowed = self._filters.allowed(filters, caller, change_id=self._feed.known)
         return partial(self._search, allowed=allowed, in_sql=self._postgres.searcher(filters, caller))
 
     def _search(

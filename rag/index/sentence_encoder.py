@@ -5,6 +5,7 @@ Shapes: N texts, B of them in a batch, T tokens, D model width.
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,13 +34,8 @@ class SentenceEncoder:
         self.max_tokens, self.dimension = max_tokens, encoder.shape.width
 
     @classmethod
-    def load(cls, folder: Path, *, dtype: torch.dtype, packed: bool = False) -> Self:
-        """Load a sentence-transformers folder.
-
-        Args:
-            folder: BERT-family weights, with mean pooling.
-            dtype: what to compute in.
-            packed: lay its matrices out for few rows. With many, plain ones are faster on some processors.
+    def load(cls, folder: Path, *, dtype: torch.dtype) -> Self:
+        """Load a sentence-transformers folder, to compute in ``dtype``.
 
         Raises:
             ModelError: it holds a model of another kind, or a file is missing or damaged.
@@ -47,9 +43,17 @@ class SentenceEncoder:
         limit = _token_limit_if_mean_pooled(folder)
         encoder = load_bert_encoder(folder).eval().to(dtype)
         tokenizer = read_tokenizer(folder)
-        if packed:
-            pack_linears(encoder)
         return cls(encoder, tokenizer, max_tokens=min(limit, encoder.embedding.position.num_embeddings))
+
+    def packed(self) -> Self:
+        """The same model with its matrices laid out for few rows; the embedding of tokens is shared.
+
+        With many rows, plain matrices are faster on some processors.
+        """
+        shared = self._encoder.embedding
+        encoder = deepcopy(self._encoder, {id(shared): shared})
+        pack_linears(encoder)
+        return type(self)(encoder, self._tokenizer, max_tokens=self.max_tokens)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text with those that are added, nothing cut off."""

@@ -157,16 +157,8 @@ def iter_embeddings(
     the batches are exactly what the changes up to that one come to.
     """
     while True:
-        statement = (
-            _embeddings(embedding_model)
-            .where(
-                tables.Document.collection_id == collection_id,
-                tables.Document.deleted_at.is_(None),
-                tables.Passage.id > after_id,
-            )
-            .limit(batch_size)
-        )
-        batch = _fetch(session, statement)
+        statement = _embeddings_after(after_id, collection_id, embedding_model)
+        batch = _fetch(session, statement.limit(batch_size))
         if not batch.words:
             return
         yield batch
@@ -177,20 +169,8 @@ def embedded_passage_ids(
     session: Session, collection_id: int, embedding_model: str, *, after_id: int, limit: int
 ) -> NDArray[np.int64]:
     """The ids of the passages that :func:`iter_embeddings` would go on with after a passage, ascending."""
-    statement = (
-        select(tables.Passage.id)
-        .join(tables.Document, tables.Document.id == tables.Passage.document_id)
-        .join(tables.PassageEmbedding, tables.PassageEmbedding.passage_id == tables.Passage.id)
-        .where(
-            tables.PassageEmbedding.embedding_model == embedding_model,
-            tables.Document.collection_id == collection_id,
-            tables.Document.deleted_at.is_(None),
-            tables.Passage.id > after_id,
-        )
-        .order_by(tables.Passage.id)
-        .limit(limit)
-    )
-    return np.fromiter(session.scalars(statement), dtype=np.int64)
+    statement = _embeddings_after(after_id, collection_id, embedding_model).with_only_columns(tables.Passage.id)
+    return np.fromiter(session.scalars(statement.limit(limit)), dtype=np.int64)
 
 
 def embeddings_of(session: Session, passage_ids: Sequence[int], embedding_model: str) -> EmbeddingBatch:
@@ -223,6 +203,16 @@ def _embeddings(embedding_model: str) -> Select[int, int, str, list[str], str, b
         .join(tables.PassageEmbedding, tables.PassageEmbedding.passage_id == tables.Passage.id)
         .where(tables.PassageEmbedding.embedding_model == embedding_model)
         .order_by(tables.Passage.id)
+    )
+
+
+def _embeddings_after(
+    after_id: int, collection_id: int, embedding_model: str
+) -> Select[int, int, str, list[str], str, bytes]:
+    return _embeddings(embedding_model).where(
+        tables.Document.collection_id == collection_id,
+        tables.Document.deleted_at.is_(None),
+        tables.Passage.id > after_id,
     )
 
 

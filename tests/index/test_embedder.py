@@ -72,8 +72,8 @@ def test_our_transformer_gives_the_vectors_of_sentence_transformers() -> None:
     folder = model_folder(CARRIED_MODEL)
     theirs = SentenceTransformersEncoder.load(str(folder), dtype=torch.float32)
     expected = _vectors_of_the_library(folder)
-    for packed in (False, True):
-        ours = SentenceEncoder.load(folder, dtype=torch.float32, packed=packed)
+    plain = SentenceEncoder.load(folder, dtype=torch.float32)
+    for ours in (plain, plain.packed()):
         vectors = torch.nn.functional.normalize(ours.encode(TEXTS, batch_size=3), dim=1).numpy()
         assert np.abs(vectors - expected).max() < 1e-5
         assert ours.count_tokens(TEXTS) == theirs.count_tokens(TEXTS)
