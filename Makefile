@@ -14,7 +14,7 @@ PROCESSES := -n auto --maxprocesses 4 --dist worksteal
 
 help:
 	@echo "make demo    install, ingest the sample handbook, ask, show answers and the logged rows"
-	@echo "make test    install what the tests need, Chromium and Redis by apt among it, and run them"
+	@echo "make test    install what the tests need, Chromium, Redis and Compose by apt among it, and run them"
 	@echo "make coverage the same, and which lines no test runs"
 	@echo "make check   linters, type checker, floors"
 	@echo "make serve   the API with its page on http://127.0.0.1:8000"
@@ -42,6 +42,7 @@ programs:
 		command -v $$name >/dev/null && found=1; \
 	done; \
 	test -n "$$found" || wanted="$$wanted chromium"; \
+	docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || wanted="$$wanted docker-compose"; \
 	test -n "$$wanted" || exit 0; \
 	if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=false; fi; \
 	echo "Installing what the tests need: $$wanted"; \
