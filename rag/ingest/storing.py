@@ -37,7 +37,7 @@ from rag.store.erasure import erase_document
 from rag.store.index_changes import lock_collection
 from rag.store.near_duplicates import current_text, near_duplicates_of, remove_bands
 from rag.store.passage_vectors import vectors_of_document
-from rag.store.passages import PassageHashes, remove_passages, replace_passages
+from rag.store.passages import PassageHashes, add_passages, remove_passages
 from rag.store.repeated_passages import MIN_DOCUMENTS, count_documents, mark_repeated, unmarked_passages
 from rag.text.clean import normalized_sha256
 from rag.text.context import embedded_passage
@@ -134,12 +134,14 @@ class DocumentStorer:
         else:
             document_id, version = insert_document(session, self._collection_id, document, details), min_version
         num_passages = num_reused = 0
-        if repeated.exactly is not None:
-            remove_passages(session, document_id, self._collection_id)
-        else:
+        if repeated.exactly is None:
             passages = self._preparer.split(document.text, document.sections) if passages is None else passages
             num_passages = len(passages)
-            num_reused = self._write_passages(session, document_id, version, document.title, passages, vectors)
+            num_reused = self._write_passages(
+                session, document_id, version, document.title, passages, vectors, has_former=stored is not None
+            )
+        elif stored:
+            remove_passages(session, document_id, self._collection_id)
         is_new = stored is None or stored.deleted_at is not None
         return Outcome(
             document_id=document_id,
@@ -197,8 +199,10 @@ class DocumentStorer:
         title: str,
         passages: Sequence[Passage],
         vectors: PassageVectors,
+        *,
+        has_former: bool,
     ) -> int:
-        """Put passages in the place of all that a document has; returns how many took over their vector.
+        """Put passages in the place of all that a document has, if any; returns how many took over their vector.
 
         Words that stand in many documents with this one, or with the rest of its batch, are marked as repeated, here
         and wherever else they stand.
@@ -208,13 +212,16 @@ class DocumentStorer:
         repeated = {sha256 for sha256, num in counts.items() if num + 1 >= MIN_DOCUMENTS}
         repeated |= candidates & vectors.repeated
         embedded = embedded_passages(title, passages, repeated)
-        replace_passages(
+        embeddings = vectors.get(session, embedded)  # those of the former passages among them
+        if has_former:
+            remove_passages(session, document_id, self._collection_id)
+        add_passages(
             session,
             document_id,
             self._collection_id,
             version,
             passages,
-            vectors.get(session, embedded),
+            embeddings,
             vectors.embedding_model,
             hashes=[
                 PassageHashes(
@@ -319,4 +326,4 @@ class DocumentStorer:
         set_duplicate_of(session, document_id, duplicate_of=None, near_duplicate_of=near_duplicate_of)
         text = get_document(session, document_id)
         passages = self._preparer.split(text.text, text.sections)
-        self._write_passages(session, document_id, text.version, text.title, passages, vectors)
+        self._write_passages(session, document_id, text.version, text.title, passages, vectors, has_former=False)

@@ -87,6 +87,11 @@ def answers_open_to(caller: Caller, answer_id: SQLColumnExpression[int]) -> list
 def put_document_labels(session: Session, document_id: int, labels: Collection[str]) -> None:
     """Replace the labels that a document is found by."""
     session.execute(delete(DocumentAccessLabel).where(DocumentAccessLabel.document_id == document_id))
+    add_document_labels(session, document_id, labels)
+
+
+def add_document_labels(session: Session, document_id: int, labels: Collection[str]) -> None:
+    """Write the labels that a new document is found by."""
     rows = [{"document_id": document_id, "label": label} for label in checked_labels(labels)]
     if rows:
         session.execute(insert(DocumentAccessLabel), rows)

@@ -9,9 +9,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
@@ -23,6 +22,7 @@ from rag.store.dataset_tables import Dataset as DatasetRow
 from rag.store.dataset_tables import DatasetDocument as DatasetDocumentRow
 from rag.store.dataset_tables import DatasetDraft, DatasetErasure
 from rag.store.index_changes import last_change_id, lock_collection
+from rag.store.table_conventions import table_of
 from rag.store.tables import Collection, Document
 
 ROWS_PER_BATCH = 5_000
@@ -312,7 +312,7 @@ def _write_documents(
                 )
             with database.write() as session:
                 # Into the table, not the class, which takes longer.
-                session.execute(insert(cast(Table, DatasetDocumentRow.__table__)), rows)
+                session.execute(insert(table_of(DatasetDocumentRow)), rows)
     return {
         "num_documents": sum(counts.values()),
         **{f"num_{origin}": number for origin, number in counts.items()},

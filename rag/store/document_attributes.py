@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
 from rag.records import Metadata
+from rag.store.table_conventions import table_of
 from rag.store.tables import DocumentAttribute
 
 MAX_TEXT_CHARS = 400
@@ -86,6 +87,12 @@ def put_attributes(
                 DocumentAttribute.document_id == document_id, DocumentAttribute.is_tag.is_(is_tag)
             )
         )
-    rows = attribute_rows(document_id, tags or {}, metadata or {})
+    add_attributes(session, document_id, tags=tags or {}, metadata=metadata or {})
+
+
+def add_attributes(session: Session, document_id: int, *, tags: Mapping[str, str], metadata: Metadata) -> None:
+    """Write the rows of a document that has none of those names yet."""
+    rows = attribute_rows(document_id, tags, metadata)
     if rows:
-        session.execute(insert(DocumentAttribute), rows)
+        # Into the table: into the class, rows with a number and rows without would be two statements.
+        session.execute(insert(table_of(DocumentAttribute)), rows)

@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import InvalidInput, NotFound
 from rag.records import OWNER, Caller, Document, Metadata, Origin
 from rag.store import tables
-from rag.store.access import checked_labels, documents_open_to, put_document_labels
-from rag.store.document_attributes import put_attributes
+from rag.store.access import add_document_labels, checked_labels, documents_open_to, put_document_labels
+from rag.store.document_attributes import add_attributes, put_attributes
 from rag.store.document_records import DocumentDetails as DocumentDetails  # who stores documents finds them here
 from rag.store.document_records import DocumentText as DocumentText
 from rag.store.document_records import StoredDocument as StoredDocument
@@ -21,9 +21,27 @@ from rag.store.filters import Filters, conditions
 from rag.store.index_changes import count_change, lock_collection
 from rag.store.near_duplicates import put_bands, put_bands_of_stored, remove_bands
 from rag.store.passages import announce_passages_again, remove_passages
+from rag.store.table_conventions import table_of
 
 # Without the signature, which is large and of interest to duplicate detection only.
 _COLUMNS = [column for column in tables.Document.__table__.columns if column.name != "signature"]
+
+# Built once: ingestion asks both of every document, and building a statement takes longer than running it.
+_BY_SOURCE = select(*_COLUMNS).where(
+    tables.Document.collection_id == bindparam("collection_id"), tables.Document.source == bindparam("source")
+)
+_BY_WORDS = (
+    select(*_COLUMNS)
+    .where(
+        tables.Document.collection_id == bindparam("collection_id"),
+        tables.Document.text_sha256 == bindparam("text_sha256"),
+        tables.Document.origin == bindparam("origin"),
+        tables.Document.id != bindparam("exclude_id"),
+        tables.Document.duplicate_of.is_(None),
+        tables.Document.deleted_at.is_(None),
+    )
+    .order_by(tables.Document.id)
+)
 
 
 def get_document(
@@ -70,8 +88,8 @@ def get_stored(session: Session, document_id: int, *, caller: Caller = OWNER) ->
 
 def find_by_source(session: Session, collection_id: int, source: str) -> StoredDocument | None:
     """The document of that source; one with ``deleted_at`` set is found as well, for a new version to revive it."""
-    documents = _select(session, tables.Document.collection_id == collection_id, tables.Document.source == source)
-    return documents[0] if documents else None
+    row = session.execute(_BY_SOURCE, {"collection_id": collection_id, "source": source}).one_or_none()
+    return None if row is None else _stored(row)
 
 
 def documents_of_file(session: Session, collection_id: int, file: str) -> list[StoredDocument]:
@@ -92,17 +110,15 @@ def find_identical(
 
     It is neither deleted nor itself a duplicate.
     """
-    wanted = [
-        tables.Document.collection_id == collection_id,
-        tables.Document.text_sha256 == text_sha256,
-        tables.Document.duplicate_of.is_(None),
-        tables.Document.deleted_at.is_(None),
-    ]
-    if exclude_id is not None:
-        wanted.append(tables.Document.id != exclude_id)
+    wanted = {
+        "collection_id": collection_id,
+        "text_sha256": text_sha256,
+        "origin": checked_origin(origin),
+        "exclude_id": exclude_id or 0,  # no document has that id
+    }
     # Access labels are compared here, since PostgreSQL has no equality of JSON.
     labels = tuple(checked_labels(access_labels))
-    documents = _select(session, *wanted, tables.Document.origin == checked_origin(origin))
+    documents = (_stored(row) for row in session.execute(_BY_WORDS, wanted))
     return next((document for document in documents if document.access_labels == labels), None)
 
 
@@ -192,7 +208,7 @@ def list_documents(
 
 
 def insert_document(session: Session, collection_id: int, document: Document, details: DocumentDetails) -> int:
-    """Store a document of a new source, and return its id. Its passages come by ``replace_passages``.
+    """Store a document of a new source, and return its id. Its passages come by ``add_passages``.
 
     Raises:
         NotFound: there is no such collection.
@@ -200,22 +216,22 @@ def insert_document(session: Session, collection_id: int, document: Document, de
     """
     lock_collection(session, collection_id)
     now = datetime.now(UTC)
-    row = tables.Document(
-        collection_id=collection_id,
-        source=document.source,
-        version=details.min_version,
-        created_at=now,
-        updated_at=now,
+    values = {
+        "collection_id": collection_id,
+        "source": document.source,
+        "version": details.min_version,
+        "created_at": now,
+        "updated_at": now,
         **_values(document, details),
-    )
-    session.add(row)
-    session.flush()
+    }
+    document_id = session.scalars(insert(tables.Document).returning(tables.Document.id), values).one()
     count_change(session, collection_id)
-    _put_searched(session, row.id, document, details)
-    _insert_version(session, row.id, row.version, document, text_sha256=details.text_sha256, now=now)
+    add_attributes(session, document_id, tags=details.tags, metadata=document.metadata)
+    add_document_labels(session, document_id, details.access_labels)
+    _insert_version(session, document_id, details.min_version, document, text_sha256=details.text_sha256, now=now)
     if details.signature is not None and details.duplicate_of is None:
-        put_bands(session, collection_id, row.id, details.signature)
-    return row.id
+        put_bands(session, collection_id, document_id, details.signature)
+    return document_id
 
 
 def new_version(session: Session, document_id: int, document: Document, details: DocumentDetails) -> int:
@@ -231,7 +247,8 @@ def new_version(session: Session, document_id: int, document: Document, details:
     now = datetime.now(UTC)
     remove_bands(session, document_id)
     _update(session, document_id, {**_values(document, details), "version": version, "deleted_at": None}, now=now)
-    _put_searched(session, document_id, document, details)
+    put_attributes(session, document_id, tags=details.tags, metadata=document.metadata)
+    put_document_labels(session, document_id, details.access_labels)
     _insert_version(session, document_id, version, document, text_sha256=details.text_sha256, now=now)
     put_bands_of_stored(session, document_id)
     return version
@@ -362,17 +379,11 @@ def _values(document: Document, details: DocumentDetails) -> dict[str, Any]:
     }
 
 
-def _put_searched(session: Session, document_id: int, document: Document, details: DocumentDetails) -> None:
-    """Write the rows that filters go by."""
-    put_attributes(session, document_id, tags=details.tags, metadata=document.metadata)
-    put_document_labels(session, document_id, details.access_labels)
-
-
 def _insert_version(
     session: Session, document_id: int, version: int, document: Document, *, text_sha256: str, now: datetime
 ) -> None:
     session.execute(
-        insert(tables.DocumentVersion),
+        insert(table_of(tables.DocumentVersion)),
         {
             "document_id": document_id,
             "version": version,

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from rag.errors import NotFound
+from rag.store.table_conventions import table_of
 from rag.store.tables import Collection, IndexChange
 
 Operation = Literal["add", "remove"]
@@ -34,22 +35,36 @@ class Change:
 def lock_collection(session: Session, collection_id: int) -> None:
     """Wait until no other transaction changes this collection's documents, and keep others waiting until the commit.
 
+    A session of ``Database.write`` is one transaction, and remembers that it holds the lock.
+
     Every function that changes documents or passages begins with this, so that writers queue up in one place and
     never in a circle. Take it before looking for duplicates, and nobody adds one between the look and the insert.
 
     Raises:
         NotFound: there is no such collection.
     """
+    locked: set[int] = session.info.setdefault("locked_collections", set())
+    if collection_id in locked:
+        return
     # NO KEY UPDATE: inserting a row that refers to the collection takes a KEY SHARE lock on it. Against FOR UPDATE, two
     # writers that both inserted first would wait for each other for ever.
     statement = select(Collection.id).where(Collection.id == collection_id).with_for_update(key_share=True)
     if session.scalar(statement) is None:
         raise NotFound(f"There is no collection with id {collection_id}.")
+    locked.add(collection_id)
 
 
 def count_change(session: Session, collection_id: int) -> None:
-    """Raise the collection's revision: whoever remembers something of its documents looks again."""
-    session.execute(update(Collection).where(Collection.id == collection_id).values(revision=Collection.revision + 1))
+    """Raise the collection's revision: whoever remembers something of its documents looks again.
+
+    Once is enough for a transaction, of which others see all or nothing.
+    """
+    changed: set[int] = session.info.setdefault("changed_collections", set())
+    if collection_id not in changed:
+        session.execute(
+            update(Collection).where(Collection.id == collection_id).values(revision=Collection.revision + 1)
+        )
+        changed.add(collection_id)
 
 
 def append_changes(session: Session, collection_id: int, operation: Operation, passage_ids: Iterable[int]) -> None:
@@ -60,7 +75,7 @@ def append_changes(session: Session, collection_id: int, operation: Operation, p
         for passage_id in passage_ids
     ]
     if rows:
-        session.execute(insert(IndexChange), rows)
+        session.execute(insert(table_of(IndexChange)), rows)
         count_change(session, collection_id)
 
 

@@ -14,6 +14,7 @@ from rag.store import tables
 from rag.store.id_batches import id_batches
 from rag.store.index_changes import append_changes, lock_collection
 from rag.store.passage_words import PassageWords
+from rag.store.table_conventions import table_of
 
 VECTOR_DTYPE = np.dtype("<f2")
 
@@ -70,23 +71,41 @@ def replace_passages(
     Raises:
         NotFound: there is no such collection.
     """
+    remove_passages(session, document_id, collection_id)
+    return add_passages(session, document_id, collection_id, version, passages, vectors, embedding_model, hashes=hashes)
+
+
+def add_passages(
+    session: Session,
+    document_id: int,
+    collection_id: int,
+    version: int,
+    passages: Sequence[Passage],
+    vectors: NDArray[np.float16] | None,
+    embedding_model: str,
+    *,
+    hashes: Sequence[PassageHashes] | None = None,
+) -> list[int]:
+    """Store the passages of a document that has none; everything else as in :func:`replace_passages`.
+
+    The caller holds :func:`rag.store.index_changes.lock_collection`.
+    """
     if vectors is not None and len(vectors) != len(passages):
         raise ValueError(f"{len(passages)} passages need as many vectors, not {len(vectors)}")
-    remove_passages(session, document_id, collection_id)
     if not passages:
         return []
     known: Sequence[PassageHashes | None] = hashes if hashes is not None else [None] * len(passages)
     # With RETURNING SQLAlchemy puts many rows into one statement, for which the triggers of PostgreSQL then run once.
     new_ids = dict(
         session.execute(
-            insert(tables.Passage).returning(tables.Passage.ordinal, tables.Passage.id),
+            insert(table_of(tables.Passage)).returning(tables.Passage.ordinal, tables.Passage.id),
             [_values(passage, document_id, version, one) for passage, one in zip(passages, known, strict=True)],
         ).all()
     )
     ids = [new_ids[passage.ordinal] for passage in passages]
     if vectors is not None:
         session.execute(
-            insert(tables.PassageEmbedding).returning(tables.PassageEmbedding.passage_id),
+            insert(table_of(tables.PassageEmbedding)).returning(tables.PassageEmbedding.passage_id),
             [
                 {
                     "passage_id": passage_id,

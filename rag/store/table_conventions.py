@@ -1,9 +1,9 @@
 """What all tables share: types of columns, names of constraints, and ids that are never used twice."""
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
-from sqlalchemy import JSON, Boolean, Double, LargeBinary, MetaData
+from sqlalchemy import JSON, Boolean, Double, LargeBinary, MetaData, Table
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from rag.store.column_types import BigInt, PlainText, UtcDateTime
@@ -40,3 +40,8 @@ class Base(DeclarativeBase):
         list[str]: JSON(),
         list[dict[str, Any]]: JSON(),
     }
+
+
+def table_of(row: type[Base]) -> Table:
+    """The table of a class of rows: where many are written, to insert into it takes half as long as into the class."""
+    return cast(Table, row.__table__)

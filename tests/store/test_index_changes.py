@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from rag.errors import NotFound
-from rag.store.collections import get_or_create_collection
-from rag.store.database import Database
+from rag.store.collections import get_collection_by_id, get_or_create_collection
+from rag.store.database import Database, Session
 from rag.store.index_changes import (
     append_changes,
     changes_after,
@@ -117,3 +117,26 @@ def test_writers_that_inserted_first_do_not_block_each_other_for_ever(library: A
 def test_unknown_collection_cannot_be_locked(database: Database) -> None:
     with database.write() as session, pytest.raises(NotFound, match="no collection with id 99"):
         lock_collection(session, 99)
+
+
+def test_each_transaction_locks_and_counts_once(library: Any) -> None:
+    statements: list[str] = []
+
+    def change_twice(session: Session) -> None:
+        event.listen(session.connection(), "before_cursor_execute", lambda *args: statements.append(args[2]))
+        statements.clear()
+        for passage_id in (11, 12):
+            lock_collection(session, library.collection_id)
+            append_changes(session, library.collection_id, "add", [passage_id])
+
+    def about_collections() -> list[str]:
+        return [statement.split()[0] for statement in statements if "index_changes" not in statement]
+
+    with library.database.read() as session:
+        before = get_collection_by_id(session, library.collection_id).revision
+    for _ in range(2):
+        with library.database.write() as session:
+            change_twice(session)
+            assert about_collections() == ["SELECT", "UPDATE"]
+    with library.database.read() as session:
+        assert get_collection_by_id(session, library.collection_id).revision == before + 2
