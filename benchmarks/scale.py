@@ -45,6 +45,12 @@ WORDS_PER_PASSAGE = 32
 SUBJECTS = 2_000
 SUBJECT_COSINE = 0.7
 VOCABULARY = 20_000
+NOT_ASKED = 5
+"""The most frequent words, which no question has: as stop words of real texts, they are not searched for.
+
+The shares of the passages that a question's words stand in then add up to .37, as they do (.39) for questions of SQuAD
+1.1 dev among paragraphs of its training set; with every word it would be 1.19.
+"""
 SHARES = {"50%": 500, "10%": 100, "1%": 10, "0.1%": 1}
 """Filters by how many of a thousand documents they leave."""
 NUM_QUERIES = 200
@@ -95,9 +101,10 @@ class MadeWords:
         weights = 1 / np.arange(1, VOCABULARY + 1)
         self._cumulative = np.cumsum(weights / weights.sum())
 
-    def draw(self, rng: np.random.Generator, num: int) -> list[str]:
-        """``num`` words by Zipf's law."""
-        return [self._words[rank] for rank in np.searchsorted(self._cumulative, rng.random(num))]
+    def draw(self, rng: np.random.Generator, num: int, *, leave_out: int = 0) -> list[str]:
+        """``num`` words by Zipf's law, without the ``leave_out`` most frequent ones."""
+        least = self._cumulative[leave_out - 1] if leave_out else 0.0
+        return [self._words[rank] for rank in np.searchsorted(self._cumulative, rng.uniform(least, 1, num))]
 
     def documents(self, num: int) -> Iterator[Document]:
         """Documents of about ten passages, each a sentence."""
@@ -116,9 +123,9 @@ class MadeWords:
             )
 
     def queries(self, num: int) -> list[str]:
-        """Questions of eight words about a subject."""
+        """Questions about a subject."""
         rng = np.random.default_rng(3)
-        return [f"subject {rng.integers(SUBJECTS)} " + " ".join(self.draw(rng, 6)) for _ in range(num)]
+        return [f"the {rng.integers(SUBJECTS)} " + " ".join(self.draw(rng, 6, leave_out=NOT_ASKED)) for _ in range(num)]
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ class SentenceEncoder:
             ModelError: it holds a model of another kind, or a file is missing or damaged.
         """
         limit = _token_limit_if_mean_pooled(folder)
-        encoder = load_bert_encoder(folder).eval().to(dtype)
+        encoder = load_bert_encoder(folder, joint_projection=True).eval().to(dtype)
         tokenizer = read_tokenizer(folder)
         return cls(encoder, tokenizer, max_tokens=min(limit, encoder.embedding.position.num_embeddings))
 

@@ -85,6 +85,7 @@ _BERT_LAYER = {
     "feed_forward.down": "output.dense",
     "feed_forward_norm": "output.LayerNorm",
 }
+_JOINED = ("query", "key", "value")
 _BERT_EMBEDDING = {
     "embedding.token": "embeddings.word_embeddings",
     "embedding.position": "embeddings.position_embeddings",
@@ -111,7 +112,7 @@ def read_bert(files: WeightFiles, name: str) -> Tensor:
     return files.read(name)
 
 
-def new_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
+def new_bert_encoder(folder: Path, *, dropout: float = 0.0, joint_projection: bool = False) -> Encoder:
     """The encoder that a BERT-family folder's config describes, on the meta device.
 
     Raises:
@@ -130,6 +131,7 @@ def new_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
             hidden=config["intermediate_size"],
             norm_eps=config["layer_norm_eps"],
             dropout=dropout,
+            joint_projection=joint_projection,
         )
         with unfilled():
             return Encoder(
@@ -143,19 +145,29 @@ def new_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
         raise ModelError(f"{folder / CONFIG} does not describe a BERT model: {error}.") from error
 
 
-def load_bert_encoder(folder: Path, *, dropout: float = 0.0) -> Encoder:
+def load_bert_encoder(folder: Path, *, dropout: float = 0.0, joint_projection: bool = False) -> Encoder:
     """Load the encoder of a BERT-family folder (``config.json``, safetensors), float32; heads are left out.
+
+    With ``joint_projection`` queries, keys and values come out of one product, which few tokens gain by.
 
     Raises:
         ModelError: a file or a tensor is missing or misshapen, or the weights are of another family.
     """
     with WeightFiles(folder) as files:
-        encoder = new_bert_encoder(folder, dropout=dropout)
+        encoder = new_bert_encoder(folder, dropout=dropout, joint_projection=joint_projection)
         fill_from(
             encoder,
             encoder.state_dict(),
-            lambda name: read_bert(files, bert_name(name)),
+            lambda name: _read_joined(files, name),
             dtype=torch.float32,
             folder=folder,
         )
     return encoder
+
+
+def _read_joined(files: WeightFiles, name: str) -> Tensor:
+    """The ``Encoder``'s tensor ``name``, put together where the checkpoint keeps its parts."""
+    before, joint, after = name.partition("query_key_value")
+    if not joint:
+        return read_bert(files, bert_name(name))
+    return torch.cat([read_bert(files, bert_name(before + part + after)) for part in _JOINED])

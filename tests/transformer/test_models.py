@@ -24,9 +24,12 @@ def bert_folder(tmp_path: Path) -> tuple[Path, BertModel]:
     return tmp_path, model
 
 
-def test_bert_encoder_gives_the_outputs_of_transformers_padded_and_not(bert_folder: tuple[Path, BertModel]) -> None:
+@pytest.mark.parametrize("joint_projection", [False, True])
+def test_bert_encoder_gives_the_outputs_of_transformers_padded_and_not(
+    bert_folder: tuple[Path, BertModel], *, joint_projection: bool
+) -> None:
     folder, theirs = bert_folder
-    ours = load_bert_encoder(folder).eval()
+    ours = load_bert_encoder(folder, joint_projection=joint_projection).eval()
     ids = torch.randint(1, 99, (3, 11))
     segments = torch.randint(0, 2, (3, 11))
     valid = torch.ones(3, 11, dtype=torch.bool)
