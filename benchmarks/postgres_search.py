@@ -1,12 +1,15 @@
 """Search inside PostgreSQL: how good beside the embedded one and beside ts_rank, how fast, and what filters cost.
 
     python benchmarks/postgres_search.py --url postgresql+psycopg://… quality PATH... [--limit 300]
+    python benchmarks/postgres_search.py --url postgresql+psycopg://… speed [--size 20000] [--queries 200]
     python benchmarks/postgres_search.py --url postgresql+psycopg://… vectors [--size 20000] [--queries 100]
 
 The database must be empty. *quality* takes folders in BEIR's layout or files in SQuAD format, ingests them, and asks
 both engines over the same passages; ``ts_rank`` and ``ts_rank_cd`` rank the passages with any of the query's words by
-the same stems. *vectors* stores made vectors (those of ``benchmarks/vectors.py``) and searches them by a scan and by
-the HNSW index, in both orders of ``hnsw.iterative_scan``, under filters that leave a share of the documents.
+the same stems. *speed* ingests made passages (those of ``benchmarks/scale.py``) and searches them through the whole
+retriever with both engines, SQL included; the query's vector is a stand-in's, so its embedding takes nothing. *vectors*
+stores made vectors (those of ``benchmarks/vectors.py``) and searches them by a scan and by the HNSW index, in both
+orders of ``hnsw.iterative_scan``, under filters that leave a share of the documents.
 """
 
 import argparse
@@ -14,10 +17,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import psycopg
+from scale import PASSAGES_PER_DOCUMENT, TOP_K, MadeWords, open_made, times_of
 from sqlalchemy import bindparam, column, select, text
 from vectors import DIMENSION, Data, make_data
 
@@ -27,7 +34,8 @@ from rag.evaluate.corpus import JudgedQuery, build_judged_corpus, sample
 from rag.evaluate.metrics import ndcg
 from rag.index.index_set import IndexSet
 from rag.index.search_engine import SearchIndex
-from rag.records import OWNER, SearchMode
+from rag.ingest.labels import NO_LABELS
+from rag.records import OWNER, SearchMode, SearchOptions
 from rag.store import migrate, postgres_search
 from rag.store.collections import Collection
 from rag.store.database import Database
@@ -37,6 +45,7 @@ from rag.store.postgres_search import SearchedGeneration, scan_vectors, walk_vec
 from rag.store.postgres_search_setup import set_up_search
 
 CANDIDATES = 100
+NUM_AT_ONCE = 4
 SHARES = (1.0, 0.5, 0.1, 0.01)
 TS_RANK = """
     WITH query AS (
@@ -62,6 +71,9 @@ def main() -> None:
     quality = steps.add_parser("quality")
     quality.add_argument("paths", type=Path, nargs="+")
     quality.add_argument("--limit", type=int, default=None, help="Only a sample of so many queries of each.")
+    speed = steps.add_parser("speed")
+    speed.add_argument("--size", type=int, default=20_000, help="Passages.")
+    speed.add_argument("--queries", type=int, default=200)
     made = steps.add_parser("vectors")
     made.add_argument("--size", type=int, default=20_000)
     made.add_argument("--queries", type=int, default=100)
@@ -72,6 +84,8 @@ def main() -> None:
     set_up_search(database)
     if options.step == "quality":
         measure_quality(options.url, options.paths, options.limit)
+    elif options.step == "speed":
+        measure_speed(options.url, options.size, options.queries)
     else:
         measure_vectors(database, make_data(options.size, options.queries), options.limit)
     database.dispose()
@@ -179,6 +193,46 @@ def report(service: Rag, name: str, found: Found, queries: Sequence[JudgedQuery]
         num_first += bool(documents) and query.grades.get(documents[0], 0) > 0
     p50 = statistics.median(TIMES)
     print(f"| {name} | {statistics.fmean(gains):.3f} | {num_first / len(queries):.3f} | {p50:.1f} |", flush=True)
+
+
+def measure_speed(url: str, size: int, num_queries: int) -> None:
+    """Print how long searches take one at a time, and how many there are a second with several callers at once."""
+    words = MadeWords()
+    queries = words.queries(num_queries)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_made(Path(folder), database_url=url, search="postgres") as postgres,
+        open_made(Path(folder), database_url=url, search="embedded") as embedded,
+    ):
+        ingested = postgres.ingester.ingest_documents(
+            words.documents(size // PASSAGES_PER_DOCUMENT),
+            file="made:all",
+            file_sha256="",
+            collection="default",
+            labels=NO_LABELS,
+            on_progress=lambda _: None,
+        )
+        for service in (embedded, postgres):
+            service.save_index("default")
+        with postgres.database.autocommit() as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")  # what autovacuum does within a minute
+        print(f"{ingested.num_passages:,} passages, {num_queries} queries\n")
+        print(f"| search | engine | p50, ms | p95, ms | searches/s, {NUM_AT_ONCE} at once |\n|---|---|---|---|---|")
+        for mode in get_args(SearchMode):
+            for name, service in {"embedded": embedded, "PostgreSQL": postgres}.items():
+                search = partial(service.search, options=SearchOptions(mode=mode), top_k=TOP_K)
+                p50, p95 = np.percentile(times_of(search, queries), [50, 95])
+                rate = rate_at_once(search, queries)
+                print(f"| {mode} | {name} | {p50:.1f} | {p95:.1f} | {rate:.0f} |", flush=True)
+
+
+def rate_at_once(search: Callable[[str], object], queries: Sequence[str]) -> float:
+    """Searches a second, asked by several callers at once."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
+        for _ in pool.map(search, queries):
+            pass
+    return len(queries) / (time.perf_counter() - started)
 
 
 def measure_vectors(database: Database, data: Data, limit: int) -> None:

@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -148,9 +149,9 @@ def main() -> None:
             _plot(measured, arguments.plot)
 
 
-def open_made(folder: Path) -> Rag:
+def open_made(folder: Path, **settings: Any) -> Rag:
     """The service over a folder, with the stand-in for its embedding model."""
-    service = Rag(Settings(data_dir=folder, embedding_model="made", passage_tokens=200, num_threads=2))
+    service = Rag(Settings(data_dir=folder, embedding_model="made", passage_tokens=200, num_threads=2, **settings))
     service.__dict__["embedders"] = MadeEmbedders()
     return service
 
@@ -228,14 +229,14 @@ def measure(folder: Path) -> dict[str, float]:
         for name, below in {"all": 1000, **SHARES}.items():
             filters = {"part": {"$lt": below}} if below < 1000 else None
             search = partial(service.search, options=options, top_k=TOP_K, filters=filters)
-            times = _times(search, queries)
+            times = times_of(search, queries)
             figures[f"{mode} {name} p50"] = statistics.median(times)
             figures[f"{mode} {name} p95"] = statistics.quantiles(times, n=20)[-1]
     service.close()
     return figures
 
 
-def _times(search: Callable[[str], object], queries: Sequence[str]) -> list[float]:
+def times_of(search: Callable[[str], object], queries: Sequence[str]) -> list[float]:
     """Milliseconds of each search, after a few that do not count."""
     for query in queries[:10]:
         search(query)

@@ -8,6 +8,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial, partialmethod
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,24 @@ from rag.store.postgres_search_setup import set_up_search
 from rag.transformer.processor import choose_dtype
 from tests.embedding_models import save_embedding_model
 from tests.redis_server import RedisServer, running_redis
+from tests.storage import STORAGES, NewStorage, Storage, storages_for
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says what the tests of the API run on."""
+    parser.addoption(
+        "--storage",
+        choices=STORAGES,
+        help="what the tests of the API run on: sqlite, with the search in each process, or postgresql, with the "
+        "search inside it; without this option all run on SQLite, and those of some files on PostgreSQL as well",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that needs a storage on each kind of it that is wanted."""
+    if "new_storage" in metafunc.fixturenames:
+        kinds = storages_for(metafunc.definition, metafunc.config.getoption("--storage"))
+        metafunc.parametrize("new_storage", kinds, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -196,6 +215,22 @@ def shared_search_database(postgres_url: str, searching_postgres_database: str) 
     yield from _opened(_copy_of(postgres_url, searching_postgres_database))
 
 
+@pytest.fixture(scope="session")
+def new_storage(request: pytest.FixtureRequest) -> NewStorage:
+    """Makes a fresh database with all tables, in the folder if it is a file; a test runs once on each kind of it."""
+    if request.param == "sqlite":
+        return partial(_new_sqlite_storage, request.getfixturevalue("migrated_sqlite_file"))
+    names = ("postgres_url", "searching_postgres_database")
+    return partial(_new_postgres_storage, *map(request.getfixturevalue, names))
+
+
+@pytest.fixture
+def storage(new_storage: NewStorage, tmp_path: Path) -> Iterator[Storage]:
+    """A fresh database with all tables, as settings; the test runs once on each kind of it."""
+    with new_storage(tmp_path) as made:
+        yield made
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database with all tables; the test runs once on each database system."""
@@ -216,6 +251,18 @@ def blank_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
         yield from _opened(f"sqlite:///{tmp_path / 'blank' / 'rag.db'}")
     else:
         yield from _opened(_copy_of(request.getfixturevalue("postgres_url"), "template1"))
+
+
+@contextmanager
+def _new_sqlite_storage(migrated: Path, folder: Path) -> Iterator[Storage]:
+    yield {"database_url": f"sqlite:///{shutil.copy(migrated, folder / 'rag.db')}"}
+
+
+@contextmanager
+def _new_postgres_storage(server_url: str, template: str, _: Path) -> Iterator[Storage]:
+    url = _copy_of(server_url, template)
+    yield {"database_url": url, "search": "postgres"}
+    _run_sql(server_url, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")  # hundreds would fill a disk
 
 
 def _opened(url: str) -> Iterator[Database]:

@@ -1,17 +1,12 @@
 """A process that has nothing but the URL of a database answers with the models that are in it."""
 
 import json
-import os
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 import torch
 
@@ -24,11 +19,10 @@ from rag.reader.checkpoint import SHIPPED_WEIGHTS, WEIGHTS, load_reader, save_re
 from rag.records import Caller
 from rag.store.answers import get_answer
 from rag.store.database import Database
+from tests.server_process import COMMAND, environment_of, serving
 
-ROOT = Path(__file__).parents[1]
 QUESTION = "Who keeps the support rota?"
 OPERATOR = Caller(os_user="root")
-COMMAND = "from rag.cli.main import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +34,6 @@ def team_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         next(parameter for name, parameter in model.named_parameters() if "decoder" in name).mul_(1.001)
     save_reader(folder, model, replace(config, name="team"))
     return folder
-
-
-def environment(database_url: str) -> Mapping[str, str]:
-    """One setting: where the database is."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
-    return kept | {"PYTHONPATH": str(ROOT), "RAG_DATABASE_URL": database_url}
 
 
 def fill(database_url: str, folder: Path, reader: Path) -> None:
@@ -73,10 +61,9 @@ def test_command_with_a_database_url_alone_answers_with_its_reader(
     fill(sqlite_url, tmp_path / "gone", team_reader)
     empty = tmp_path / "empty"
     empty.mkdir()
-    asking = [sys.executable, "-c", COMMAND, "ask", QUESTION, "--json"]
-    done = subprocess.run(
-        asking, env=environment(sqlite_url), cwd=empty, capture_output=True, text=True, timeout=120, check=False
-    )
+    asking = [*COMMAND, "ask", QUESTION, "--json"]
+    environment = environment_of({"database_url": sqlite_url})
+    done = subprocess.run(asking, env=environment, cwd=empty, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     check_answer(json.loads(done.stdout), sqlite_url, empty, team_reader)
 
@@ -87,8 +74,10 @@ def test_server_with_a_database_url_alone_answers_with_its_reader(
 ) -> None:
     fill(postgres_copy, tmp_path / "gone", team_reader)
     empty = tmp_path / "empty"
-    empty.mkdir()
-    check_answer(ask_a_server(postgres_copy, empty), postgres_copy, empty, team_reader)
+    with serving({"database_url": postgres_copy}, empty) as (client, _):
+        response = client.post("/v1/answers", json={"question": QUESTION})
+        assert response.status_code == 200, response.text
+        check_answer(response.json(), postgres_copy, empty, team_reader)
 
 
 def check_answer(answer: Mapping[str, Any], database_url: str, folder: Path, reader: Path) -> None:
@@ -99,37 +88,6 @@ def check_answer(answer: Mapping[str, Any], database_url: str, folder: Path, rea
     assert logged_model(database_url, answer["id"]) == (f"team-{sha256[:12]}", sha256)
     (copy,) = (folder / "rag-data/models").glob("[!.]*")
     assert file_sha256(copy / WEIGHTS) == sha256
-
-
-def ask_a_server(database_url: str, folder: Path) -> dict[str, Any]:
-    """The answer of a server process that was started in an empty folder; it is killed afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    serving = [sys.executable, "-c", COMMAND, "serve", "--port", str(port)]
-    process = subprocess.Popen(serving, env=environment(database_url), cwd=folder)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            _wait_until_ready(client, process)
-            response = client.post("/v1/answers", json={"question": QUESTION})
-            assert response.status_code == 200, response.text
-            found: dict[str, Any] = response.json()
-            return found
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_until_ready(client: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError("the server did not come up")
 
 
 def test_collection_is_embedded_with_a_model_of_the_registry(

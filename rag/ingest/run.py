@@ -1,10 +1,12 @@
 """One ingestion run: read, drop duplicates, split, embed, commit.
 
-Documents go through in batches, each one transaction, so memory stays flat and a run that is killed loses at most the
-batches in work: the same command again goes on from there, since what is stored is recognised by its hash. One thread
-reads and splits the next batches, one embeds, and the caller's stores.
+Documents go through in batches, each one transaction or a few short ones, so memory stays flat and a run that is killed
+loses at most the batches in work: the same command again goes on from there, since what is stored is recognised by its
+hash. One thread reads and splits the next batches, one embeds, and the caller's stores.
 """
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence, Set
 from contextlib import closing
@@ -45,6 +47,8 @@ from rag.store.runs import FileState, RunCounts, add_failure, begin_files, put_f
 
 BATCHES_READ_AHEAD = 2
 BATCHES_EMBEDDED_AHEAD = 1
+MAX_WRITING_S = 1.0
+"""After so long in one transaction a batch goes on in another: uploads and deletions wait for its end."""
 REMOVED_AT_ONCE = 200
 """Documents that one transaction takes out."""
 
@@ -238,27 +242,44 @@ class IngestionRun:
         return needed
 
     def _store(self, batch: Batch) -> None:
-        """Commit a batch in one transaction, then count what became of it."""
-        before, is_stored = self._tally.counts.copy(), False
-        try:
-            with self._database.write() as session:
-                self._store_in(session, batch)
-            is_stored = True
-        finally:
-            if not is_stored:
-                self._tally.counts = before
+        """Commit a batch, then count what became of it: in one transaction, or in several where one would take long."""
+        rest: Batch | None = batch
+        while rest is not None:
+            before, is_stored = self._tally.counts.copy(), False
+            try:
+                with self._database.write() as session:
+                    rest = self._store_in(session, rest)
+                is_stored = True
+            finally:
+                if not is_stored:
+                    self._tally.counts = before
         self._num_files_done += len(batch.finished)
         self._report(batch)
 
-    def _store_in(self, session: Session, batch: Batch) -> None:
-        outcomes: list[tuple[PendingDocument, Outcome]] = []
+    def _store_in(self, session: Session, batch: Batch) -> Batch | None:
+        """Store a batch, or what there is time for; returns the rest of it."""
         vectors = self._vectors(session, batch)
         num_moved = sum(
             rename_file(session, self._collection.id, former=former, present=present) for former, present in batch.moved
         )
         # First, or a record that has another source by now would be taken for a copy of itself.
         num_removed = sum(self._remove_gone(session, finished) for finished in batch.finished if finished.is_whole)
+        self._tally.counts.update(num_moved=num_moved, num_removed=num_removed)
+        # What has left its place must come to another one in the same transaction, however long that takes.
+        max_s = math.inf if num_moved or num_removed else MAX_WRITING_S
+        rest = batch.documents[self._store_documents(session, batch, vectors, max_s=max_s) :]
+        if not rest:
+            self._finish(session, batch)
+        update_counts(session, self._run_id, self.counts)
+        return replace(batch, documents=rest) if rest else None
+
+    def _store_documents(self, session: Session, batch: Batch, vectors: PassageVectors, *, max_s: float) -> int:
+        """Store the first document and those after it that ``max_s`` seconds leave time for; returns how many."""
+        until = time.monotonic() + max_s
+        outcomes: list[tuple[PendingDocument, Outcome]] = []
         for pending in batch.documents:
+            if outcomes and time.monotonic() >= until:
+                break
             outcome = self._storer.store(
                 session,
                 pending.prepared,
@@ -269,6 +290,11 @@ class IngestionRun:
                 min_version=pending.labelled.min_version,
             )
             outcomes.append((pending, outcome))
+        self._count(session, outcomes)
+        return len(outcomes)
+
+    def _finish(self, session: Session, batch: Batch) -> None:
+        """Note what was refused, and which files are read."""
         for refused in batch.refused:
             add_failure(session, self._run_id, source=refused.source, reason=refused.reason)
         for finished in batch.finished:
@@ -277,10 +303,7 @@ class IngestionRun:
             elif finished.is_whole:
                 seal_file(session, self._collection.id, finished.file, finished.sha256)
         put_file_states(session, self._run_id, [_state(finished) for finished in batch.finished])
-        self._tally.counts.update(num_moved=num_moved, num_removed=num_removed)
-        self._count(session, outcomes)
         self._count_files(batch)
-        update_counts(session, self._run_id, self.counts)
 
     def _vectors(self, session: Session, batch: Batch) -> PassageVectors:
         """The vectors of a batch, unless the collection is searched by another model since they were made."""

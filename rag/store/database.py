@@ -39,6 +39,7 @@ DRIVERS = {
 _WRITER = "rag_writer"
 _FILE = "rag_file"
 _LOCK_POLL_S = 0.2
+_SOON = text("SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)")
 POOL_SIZE = 24
 """Connections that a process opens at most: as many threads search or answer at once."""
 
@@ -110,7 +111,9 @@ class Database:
         with self._session(self._writer) as session, session.begin():
             connection = session.connection()  # begin now, not with the first statement
             if soon and self.dialect == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {round(self._busy_timeout * 1000)}")
+                # A little less for a lock: where that is what took the time, the error shall say so.
+                limits = {"statement": self._busy_timeout, "lock": 0.9 * self._busy_timeout}
+                connection.execute(_SOON, {name: f"{round(s * 1000)}ms" for name, s in limits.items()})
             yield session
 
     @contextmanager

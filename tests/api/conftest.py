@@ -13,6 +13,7 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.records import OWNER, Role
 from rag.store.api_keys import NewApiKey, create_api_key
+from tests.storage import Storage
 
 SUPPORT = "# Support\n\nThe support rota 🦩 is kept by Amara Diallo. Tickets are answered within four hours.\n"
 HISTORY = "The company was founded in Lisbon in 1987 by Maria Costa. It moved to Porto in 1994."
@@ -25,9 +26,9 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def settings(sqlite_url: str, tmp_path: Path) -> Settings:
-    """A fresh database with all tables."""
-    return Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=50_000)
+def settings(storage: Storage, tmp_path: Path) -> Settings:
+    """A fresh database with all tables: SQLite, or PostgreSQL with the search inside it."""
+    return Settings(**storage, data_dir=tmp_path / "data", max_upload_bytes=50_000)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,9 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import NotFound
 from rag.records import Caller
+from tests.storage import Storage
+
+pytestmark = pytest.mark.on_both
 
 SECRET = "Zebra"
 OPEN = "The canteen opens at noon. The canteen is on the ground floor."
@@ -23,27 +25,10 @@ QUESTION = "Who keeps the canteen budget?"
 NOBODY, HR_PERSON = Caller(access_labels=frozenset()), Caller(access_labels=frozenset({"hr"}))
 
 
-@pytest.fixture(scope="module")
-def uploaded(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with an open document and one for hr, to be copied or left as it is."""
-    folder = tmp_path_factory.mktemp("uploaded")
-    shutil.copy(migrated_sqlite_file, folder / "rag.db")
-    _upload_both(Settings(data_dir=folder))
-    return folder
-
-
-BY_BOTH = pytest.mark.parametrize("settings", ["embedded", "postgres"], indirect=True)
-"""For what the two ways to search must hide by conditions of their own."""
-
-
 @pytest.fixture
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """A data folder of one's own; with the search inside PostgreSQL where a test names that one."""
-    if getattr(request, "param", "embedded") == "embedded":
-        uploaded: Path = request.getfixturevalue("uploaded")
-        return Settings(data_dir=shutil.copytree(uploaded, tmp_path / "data"))
-    url = request.getfixturevalue("postgres_search_url")
-    settings = Settings(database_url=url, data_dir=tmp_path / "data", search="postgres")
+def settings(storage: Storage, tmp_path: Path) -> Settings:
+    """A database with an open document and one for hr."""
+    settings = Settings(**storage, data_dir=tmp_path / "data")
     _upload_both(settings)
     return settings
 
@@ -106,7 +91,6 @@ def test_who_holds_the_label_finds_asks_and_reads(person: TestClient) -> None:
     assert person.get(f"/v1/answers/{answer['id']}").status_code == 200
 
 
-@BY_BOTH
 def test_no_search_finds_what_is_not_for_the_caller(nobody: TestClient) -> None:
     asked_for: list[dict[str, Any]] = [
         {},
@@ -178,7 +162,6 @@ def test_logged_answers_of_those_who_saw_more_are_not_there(
     assert nobody.post(f"/v1/answers/{by_nobody}/feedback", json={"rating": 1}).status_code == 201
 
 
-@BY_BOTH
 def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(owner: TestClient, nobody: TestClient) -> None:
     answer_id = _ask(nobody)["id"]
     _upload(owner, "open.txt", OPEN, access_labels=["sales"])
@@ -186,7 +169,6 @@ def test_answer_is_gone_once_a_document_that_it_was_read_from_is_closed(owner: T
     assert nobody.post("/v1/search", json={"query": "canteen noon"}).json()["hits"] == []
 
 
-@BY_BOTH
 def test_only_who_may_see_a_document_may_erase_it(owner: TestClient, person: TestClient, service: Rag) -> None:
     hidden = next(d["id"] for d in owner.get("/v1/documents").json()["documents"] if d["access_labels"])
     answer = service.ask(QUESTION, caller=HR_PERSON)
@@ -225,7 +207,6 @@ def test_copy_with_another_label_does_not_open_the_original(owner: TestClient, n
     assert hit["also_in"] == []
 
 
-@BY_BOTH
 def test_changed_label_holds_for_the_next_search(owner: TestClient, nobody: TestClient) -> None:
     _upload(owner, "budget.txt", HR, access_labels=[])
     # No label named: it stays as it is.

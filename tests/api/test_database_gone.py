@@ -17,6 +17,7 @@ from rag.config import Settings
 from rag.errors import StoreUnavailable
 from rag.ingest.labels import NO_LABELS
 from rag.store.database import Database
+from tests.storage import writing_elsewhere
 from tests.tcp_proxy import TcpProxy
 
 Check = Callable[..., str]
@@ -72,21 +73,19 @@ def test_postgresql_server_that_cannot_be_reached_for_a_while(
             assert len(server.get("/v1/answers").json()["answers"]) == 2  # one for each that was given
 
 
-def test_sqlite_file_that_another_writer_keeps_locked(
-    settings: Settings, sqlite_url: str, check_problem: Check
-) -> None:
+@pytest.mark.on_sqlite("one writer at a time is SQLite's way")
+def test_sqlite_file_that_another_writer_keeps_locked(settings: Settings, check_problem: Check) -> None:
     with TestClient(create_app(settings)) as server:
         server.post("/v1/documents", files={"file": ("rota.txt", ROTA)})
-        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with writing_elsewhere(settings.resolved_database_url):
             assert "locked" in check_gone(server, check_problem)
             assert server.get("/v1/documents").status_code == 200  # looking is still possible
-            other.execute("ROLLBACK")
         check_back(server)
 
 
-def test_sqlite_file_that_is_moved_away_and_put_back(settings: Settings, sqlite_url: str, check_problem: Check) -> None:
-    path = Path(sqlite_url.removeprefix("sqlite:///"))
+@pytest.mark.on_sqlite("it moves the file of the database")
+def test_sqlite_file_that_is_moved_away_and_put_back(settings: Settings, check_problem: Check) -> None:
+    path = Path(settings.resolved_database_url.removeprefix("sqlite:///"))
     with TestClient(create_app(settings)) as server:
         server.post("/v1/documents", files={"file": ("rota.txt", ROTA)})
         assert ask(server).status_code == 200
@@ -116,17 +115,15 @@ def test_replaced_sqlite_file_is_used_instead_of_the_one_that_is_gone(sqlite_dat
         assert session.scalar(text("SELECT count(*) FROM new")) == 0
 
 
-def test_log_write_waits_no_longer_than_the_setting(settings: Settings, sqlite_url: str) -> None:
+def test_log_write_waits_no_longer_than_the_setting(settings: Settings) -> None:
     with Rag(settings.model_copy(update={"store_timeout_s": 0.5})) as service:
         service.ingester.upload(ROTA, name="rota.txt", collection="default", labels=NO_LABELS)
         service.ask(QUESTION["question"])
-        with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with writing_elsewhere(settings.resolved_database_url):
             began = time.monotonic()
             with pytest.raises(StoreUnavailable, match="locked"):
                 service.ask(QUESTION["question"])
             assert 0.4 < time.monotonic() - began < 10
-            other.execute("ROLLBACK")
 
 
 def test_statement_that_takes_too_long_is_broken_off(postgres_copy: str) -> None:

@@ -6,6 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
+pytestmark = pytest.mark.on_both
+
 Check = Callable[..., str]
 Upload = Callable[..., Response]
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
+
+pytestmark = pytest.mark.on_both
 
 WORDS = "The office is open from eight to six. Visitors are met at the door by whoever invited them. " * 4
 

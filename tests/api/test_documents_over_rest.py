@@ -10,6 +10,8 @@ from httpx2 import Response
 
 from rag.assemble import Rag
 
+pytestmark = pytest.mark.on_both
+
 Check = Callable[..., str]
 Upload = Callable[..., Response]
 

@@ -1,8 +1,6 @@
 """Names that a server is called by, and pages of other hosts: on loopback neither gets through."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from fastapi import Request
@@ -13,17 +11,18 @@ from rag.api.hosts import is_loopback, is_own_caller
 from rag.assemble import Rag
 from rag.config import Settings, load_settings
 from rag.errors import InvalidInput
+from tests.storage import NewStorage
 
 Check = Callable[..., str]
 QUERY = {"query": "rota"}
 
 
 @pytest.fixture(scope="module")
-def settings(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(new_storage: NewStorage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A database that no test puts anything into, so that they may share it."""
     folder = tmp_path_factory.mktemp("hosts")
-    shutil.copy(migrated_sqlite_file, folder / "rag.db")
-    return Settings(data_dir=folder)
+    with new_storage(folder) as storage:
+        yield Settings(**storage, data_dir=folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Keys over REST: without one nothing is told, and with one exactly what it opens."""
 
 import re
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from rag.errors import Busy, TimeLimitExceeded
 from rag.records import OWNER
 from rag.store.api_keys import NewApiKey, create_api_key, list_api_keys, revoke_api_key
 from rag.store.audit import AuditEvent, list_audit_events
+from tests.storage import writing_elsewhere
 
 Check = Callable[..., str]
 Closed = Callable[..., TestClient]
@@ -271,15 +271,12 @@ def test_reviewer_sees_answers_as_far_as_labels_allow(closed: Closed) -> None:
 
 
 def test_answer_of_another_is_not_shown_when_that_cannot_be_audited(
-    closed: Closed, world: TestClient, sqlite_url: str, check_problem: Check
+    closed: Closed, world: TestClient, settings: Settings, check_problem: Check
 ) -> None:
     hers = _ask(closed("reader", user_id="amara"))
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with writing_elsewhere(settings.resolved_database_url):
         response = world.get(f"/v1/answers/{hers}")
         assert world.get("/v1/collections").status_code == 200
-        other.execute("ROLLBACK")
-    other.close()
     check_problem(response, 503, "unavailable")
     assert "rota" not in response.text
 

@@ -1,6 +1,5 @@
 """What a server counts and measures."""
 
-import sqlite3
 import threading
 from typing import Any
 
@@ -12,6 +11,7 @@ from rag.api.app import create_app
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.store.index_changes import append_changes, last_change_id
+from tests.storage import writing_elsewhere
 
 QUESTION = {"question": "Who keeps the support rota?"}
 
@@ -83,13 +83,11 @@ def test_questions_in_work_are_shown_and_those_beyond_the_limit_counted(
 
 
 def test_answer_that_cannot_be_logged_is_counted_and_not_given(
-    filled: TestClient, sqlite_url: str, caplog: pytest.LogCaptureFixture
+    filled: TestClient, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     filled.post("/v1/answers", json=QUESTION)
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with writing_elsewhere(settings.resolved_database_url):
         response = filled.post("/v1/answers", json=QUESTION)
-        other.execute("ROLLBACK")
     assert response.status_code == 503
     assert metric(filled, "rag_answer_log_failures_total") == 1
     assert metric(filled, "rag_answers_total", outcome="not_logged") == 1
@@ -97,6 +95,7 @@ def test_answer_that_cannot_be_logged_is_counted_and_not_given(
     assert len(filled.get("/v1/answers").json()["answers"]) == 1
 
 
+@pytest.mark.on_sqlite("only an index in a process can be behind SQL")
 def test_index_and_uploads_are_measured(filled: TestClient, service: Rag) -> None:
     filled.post("/v1/search", json={"query": "rota"})
     assert metric(filled, "rag_indexes_open") == 1

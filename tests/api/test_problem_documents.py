@@ -1,6 +1,5 @@
 """Whatever goes wrong, the caller gets one sentence and a request id, and the server goes on."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,6 +7,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from rag.assemble import Rag
+from rag.config import Settings
 from rag.errors import (
     Busy,
     IndexDamaged,
@@ -19,6 +19,7 @@ from rag.errors import (
     StoreUnavailable,
     UnreadableDocument,
 )
+from tests.storage import writing_elsewhere
 
 Check = Callable[..., str]
 Upload = Callable[..., Response]
@@ -170,11 +171,10 @@ def test_wrong_tags_are_refused_and_nothing_is_stored(
 
 
 def test_locked_database_refuses_every_write_and_still_reads(
-    filled: TestClient, upload: Upload, check_problem: Check, sqlite_url: str
+    filled: TestClient, upload: Upload, check_problem: Check, settings: Settings
 ) -> None:
     answer_id = filled.post("/v1/answers", json=QUESTION).json()["id"]
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with writing_elsewhere(settings.resolved_database_url):
         responses = [
             filled.post("/v1/answers", json=QUESTION),
             filled.post(f"/v1/answers/{answer_id}/feedback", json={"rating": 1}),
@@ -183,8 +183,6 @@ def test_locked_database_refuses_every_write_and_still_reads(
         ]
         assert filled.get(f"/v1/answers/{answer_id}").status_code == 200
         assert filled.post("/v1/search", json={"query": "rota"}).status_code == 200
-        other.execute("ROLLBACK")
-    other.close()
     for response in responses:
         assert "locked" in check_problem(response, 503, "unavailable")
     assert upload("other.txt", "Other words.").status_code == 201

@@ -1,6 +1,5 @@
 """The REST API over the real service: real models, a real database."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +10,20 @@ from sqlalchemy import text
 from rag.api.app import create_app
 from rag.api.permissions import PERMISSIONS
 from rag.config import Settings
+from tests.storage import Storage, writing_elsewhere
+
+pytestmark = pytest.mark.on_both
 
 ROTA = "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n"
 
 
 @pytest.fixture
-def client(database_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    settings = Settings(database_url=database_url, data_dir=tmp_path / "data", max_upload_bytes=200_000)
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-        yield client
+def settings(storage: Storage, tmp_path: Path) -> Settings:
+    return Settings(**storage, data_dir=tmp_path / "data", max_upload_bytes=200_000)
 
 
 @pytest.fixture
-def local(sqlite_url: str, tmp_path: Path) -> Iterator[TestClient]:
-    settings = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", max_upload_bytes=200_000)
+def client(settings: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 
@@ -70,47 +69,47 @@ def test_upload_ask_check_rate_and_review(client: TestClient) -> None:
     assert client.get("/v1/answers", params={"abstained": True}).json()["answers"] == []
 
 
-def test_old_citation_verifies_after_a_new_version_and_nothing_is_found_after_a_delete(local: TestClient) -> None:
-    document_id = _upload(local)
-    answer = local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
-    assert _upload(local, ROTA.replace("Amara Diallo", "Jonas Weber")) == document_id
-    again = local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+def test_old_citation_verifies_after_a_new_version_and_nothing_is_found_after_a_delete(client: TestClient) -> None:
+    document_id = _upload(client)
+    answer = client.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+    assert _upload(client, ROTA.replace("Amara Diallo", "Jonas Weber")) == document_id
+    again = client.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
     assert again["answer"] == "Jonas Weber"
     (citation,) = answer["citations"]
-    old = local.get(f"/v1/documents/{document_id}", params={"version": citation["document_version"]}).json()
+    old = client.get(f"/v1/documents/{document_id}", params={"version": citation["document_version"]}).json()
     assert old["text"][citation["start"] : citation["end"]] == "Amara Diallo"
-    assert local.delete(f"/v1/documents/{document_id}").status_code == 204
-    assert local.post("/v1/search", json={"query": "support rota"}).json()["hits"] == []
-    gone = local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
+    assert client.delete(f"/v1/documents/{document_id}").status_code == 204
+    assert client.post("/v1/search", json={"query": "support rota"}).json()["hits"] == []
+    gone = client.post("/v1/answers", json={"question": "Who keeps the support rota?"}).json()
     assert (gone["abstained"], gone["answer"], gone["passages"]) == (True, "", [])
-    _is_problem(local.delete(f"/v1/documents/{document_id}"), 404, "deleted already")
+    _is_problem(client.delete(f"/v1/documents/{document_id}"), 404, "deleted already")
 
 
-def test_search_filters_and_modes(local: TestClient) -> None:
-    _upload(local, tags='{"team": "ops"}')
-    _upload(local, "Whales are mammals.", "whales.txt", origin="synthetic")
+def test_search_filters_and_modes(client: TestClient) -> None:
+    _upload(client, tags='{"team": "ops"}')
+    _upload(client, "Whales are mammals.", "whales.txt", origin="synthetic")
     for mode in ("hybrid", "keyword", "vector"):
         body = {"query": "support rota", "mode": mode, "filters": {"team": "ops"}}
-        (hit,) = local.post("/v1/search", json=body).json()["hits"]
+        (hit,) = client.post("/v1/search", json=body).json()["hits"]
         assert hit["source"] == "upload:support.md"
-    (hit,) = local.post("/v1/search", json={"query": "rota", "filters": {"origin": "synthetic"}}).json()["hits"]
+    (hit,) = client.post("/v1/search", json={"query": "rota", "filters": {"origin": "synthetic"}}).json()["hits"]
     assert (hit["title"], hit["origin"]) == ("whales", "synthetic")
-    (collection,) = local.get("/v1/collections").json()["collections"]
+    (collection,) = client.get("/v1/collections").json()["collections"]
     assert (collection["num_documents"], collection["num_real"], collection["num_synthetic"]) == (2, 1, 1)
 
 
-def test_lists_are_paged(local: TestClient) -> None:
+def test_lists_are_paged(client: TestClient) -> None:
     for number in range(3):
-        _upload(local, f"Document number {number}.", f"{number}.txt")
-        local.post("/v1/answers", json={"question": f"What is number {number}?"})
-    first = local.get("/v1/documents", params={"limit": 2}).json()
-    rest = local.get("/v1/documents", params={"limit": 2, "cursor": first["next"]}).json()
+        _upload(client, f"Document number {number}.", f"{number}.txt")
+        client.post("/v1/answers", json={"question": f"What is number {number}?"})
+    first = client.get("/v1/documents", params={"limit": 2}).json()
+    rest = client.get("/v1/documents", params={"limit": 2, "cursor": first["next"]}).json()
     assert [d["source"] for d in first["documents"] + rest["documents"]] == [f"upload:{n}.txt" for n in range(3)]
     assert rest["next"] is None
-    newest = local.get("/v1/answers", params={"limit": 2}).json()
-    older = local.get("/v1/answers", params={"limit": 2, "cursor": newest["next"]}).json()
+    newest = client.get("/v1/answers", params={"limit": 2}).json()
+    older = client.get("/v1/answers", params={"limit": 2, "cursor": newest["next"]}).json()
     assert [row["answer_id"] for row in newest["answers"] + older["answers"]] == [3, 2, 1]
-    (collection,) = local.get("/v1/collections").json()["collections"]
+    (collection,) = client.get("/v1/collections").json()["collections"]
     assert (collection["name"], collection["num_documents"]) == ("default", 3)
 
 
@@ -128,21 +127,21 @@ def test_lists_are_paged(local: TestClient) -> None:
     ],
 )
 def test_bad_question_is_a_problem_that_says_what_to_change(
-    local: TestClient, body: dict[str, object], status: int, words: str
+    client: TestClient, body: dict[str, object], status: int, words: str
 ) -> None:
-    _upload(local)
-    _is_problem(local.post("/v1/answers", json=body), status, words)
+    _upload(client)
+    _is_problem(client.post("/v1/answers", json=body), status, words)
 
 
-def test_bad_json_unknown_route_and_wrong_method_are_problems(local: TestClient) -> None:
-    response = local.post("/v1/answers", content=b"{", headers={"content-type": "application/json"})
+def test_bad_json_unknown_route_and_wrong_method_are_problems(client: TestClient) -> None:
+    response = client.post("/v1/answers", content=b"{", headers={"content-type": "application/json"})
     _is_problem(response, 422, "JSON")
-    _is_problem(local.get("/v1/nothing"), 404, "Not Found")
-    _is_problem(local.put("/v1/answers"), 405, "Method Not Allowed")
-    _is_problem(local.get("/v1/answers/99"), 404, "no answer 99")
-    _is_problem(local.post("/v1/answers/99/feedback", json={"rating": 1}), 404, "no answer 99")
-    _is_problem(local.post("/v1/answers/99/feedback", json={"rating": 5}), 422, "rating")
-    _is_problem(local.get("/v1/documents/99"), 404, "no document 99")
+    _is_problem(client.get("/v1/nothing"), 404, "Not Found")
+    _is_problem(client.put("/v1/answers"), 405, "Method Not Allowed")
+    _is_problem(client.get("/v1/answers/99"), 404, "no answer 99")
+    _is_problem(client.post("/v1/answers/99/feedback", json={"rating": 1}), 404, "no answer 99")
+    _is_problem(client.post("/v1/answers/99/feedback", json={"rating": 5}), 422, "rating")
+    _is_problem(client.get("/v1/documents/99"), 404, "no document 99")
 
 
 @pytest.mark.parametrize(
@@ -158,61 +157,58 @@ def test_bad_json_unknown_route_and_wrong_method_are_problems(local: TestClient)
     ],
 )
 def test_upload_that_cannot_be_taken_is_a_problem(
-    local: TestClient, name: str, data: bytes, form: dict[str, str], status: int, words: str
+    client: TestClient, name: str, data: bytes, form: dict[str, str], status: int, words: str
 ) -> None:
-    _is_problem(local.post("/v1/documents", files={"file": (name, data)}, data=form), status, words)
+    _is_problem(client.post("/v1/documents", files={"file": (name, data)}, data=form), status, words)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd.txt", "C:\\windows\\passwd.txt", "/passwd.txt"])
-def test_uploaded_name_is_never_a_path(local: TestClient, name: str) -> None:
-    document = local.get(f"/v1/documents/{_upload(local, 'Some words.', name)}").json()
+def test_uploaded_name_is_never_a_path(client: TestClient, name: str) -> None:
+    document = client.get(f"/v1/documents/{_upload(client, 'Some words.', name)}").json()
     assert document["source"] == "upload:passwd.txt"
 
 
-def test_locked_database_is_503_and_all_is_well_afterwards(sqlite_url: str, local: TestClient) -> None:
-    _upload(local)
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None) as other:
-        other.execute("PRAGMA busy_timeout = 100")
-        other.execute("BEGIN EXCLUSIVE")
-        response = local.post("/v1/answers", json={"question": "Who keeps the support rota?"})
-        other.execute("ROLLBACK")
+def test_locked_database_is_503_and_all_is_well_afterwards(settings: Settings, client: TestClient) -> None:
+    _upload(client)
+    with writing_elsewhere(settings.resolved_database_url):
+        response = client.post("/v1/answers", json={"question": "Who keeps the support rota?"})
     _is_problem(response, 503, "locked")
     assert response.headers["retry-after"]
-    assert local.post("/v1/answers", json={"question": "Who keeps the support rota?"}).status_code == 200
+    assert client.post("/v1/answers", json={"question": "Who keeps the support rota?"}).status_code == 200
 
 
-def test_unexpected_error_shows_nothing_of_the_inside(local: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_shows_nothing_of_the_inside(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(local.app.state.keeper.get().retriever, "search", fail)  # type: ignore[attr-defined]
-    response = local.post("/v1/search", json={"query": "x"}, headers={"x-request-id": "abc-1"})
+    monkeypatch.setattr(client.app.state.keeper.get().retriever, "search", fail)  # type: ignore[attr-defined]
+    response = client.post("/v1/search", json={"query": "x"}, headers={"x-request-id": "abc-1"})
     _is_problem(response, 500, "request id")
     assert response.headers["x-request-id"] == "abc-1"
     assert "secret" not in response.text
 
 
-def test_health_says_what_is_ready(local: TestClient) -> None:
-    assert local.get("/healthz").json() == {"status": "up"}
-    assert local.get("/readyz").json() == {"database": "ready", "models": "ready", "index": "ready"}
-    with local.app.state.keeper.get().database.write() as session:  # type: ignore[attr-defined]
+def test_health_says_what_is_ready(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "up"}
+    assert client.get("/readyz").json() == {"database": "ready", "models": "ready", "index": "ready"}
+    with client.app.state.keeper.get().database.write() as session:  # type: ignore[attr-defined]
         session.execute(text("DELETE FROM alembic_version"))
-    broken = local.get("/readyz")
+    broken = client.get("/readyz")
     assert broken.status_code == 503
     assert "rag db upgrade" in broken.json()["database"]
 
 
-def test_openapi_describes_every_route(local: TestClient) -> None:
+def test_openapi_describes_every_route(client: TestClient) -> None:
     pages = {"/", "/documents/{document_id}", "/documents", "/review", "/evaluation", "/sign-in", "/static", "/docs"}
     pages |= {"/swagger", "/openapi.json"}
-    paths = local.get("/openapi.json").json()["paths"]
+    paths = client.get("/openapi.json").json()["paths"]
     described = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     assert described == {name for name in PERMISSIONS if name.split(" ")[1] not in pages}
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/ask.js", "/static/ask.css", "/swagger/swagger-ui-bundle.js"])
-def test_pages_are_served_with_a_policy_that_lets_no_other_host_in(local: TestClient, path: str) -> None:
-    response = local.get(path)
+def test_pages_are_served_with_a_policy_that_lets_no_other_host_in(client: TestClient, path: str) -> None:
+    response = client.get(path)
     assert response.status_code == 200
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -226,16 +222,16 @@ def test_own_pages_name_no_other_host() -> None:
         assert "innerHTML" not in words
 
 
-def test_a_request_says_how_to_search(local: TestClient) -> None:
-    _upload(local)
-    _upload(local, "The company was founded in Lisbon.", "history.txt")
+def test_a_request_says_how_to_search(client: TestClient) -> None:
+    _upload(client)
+    _upload(client, "The company was founded in Lisbon.", "history.txt")
     how = {"fusion": "rrf", "weights": {"keyword": 3, "vector": 1}, "candidates": 5, "rerank": True}
-    hits = local.post("/v1/search", json={"query": "support rota", **how}).json()["hits"]
+    hits = client.post("/v1/search", json={"query": "support rota", **how}).json()["hits"]
     assert hits[0]["scores"]["fused"] == pytest.approx(1.0)
     assert hits[1]["scores"]["fused"] == pytest.approx(0.25 * 6 / 7)  # second in the vector leg alone
     assert hits[0]["scores"]["relevance"] > hits[1]["scores"]["relevance"]
-    answer = local.post("/v1/answers", json={"question": "Who keeps the support rota?", **how}).json()
-    settings = local.get(f"/v1/answers/{answer['id']}").json()["settings"]
+    answer = client.post("/v1/answers", json={"question": "Who keeps the support rota?", **how}).json()
+    settings = client.get(f"/v1/answers/{answer['id']}").json()["settings"]
     asked = {"fusion": "rrf", "keyword_weight": 0.75, "candidates": 5, "rerank": True, "mode": "hybrid"}
     assert {name: settings[name] for name in asked} == asked
 
@@ -251,7 +247,7 @@ def test_a_request_says_how_to_search(local: TestClient) -> None:
         ({"candidates": 5_000}, "max_candidates"),
     ],
 )
-def test_a_search_that_cannot_be_made_is_a_problem(local: TestClient, how: dict[str, object], words: str) -> None:
-    _upload(local)
-    _is_problem(local.post("/v1/search", json={"query": "rota", **how}), 422, words)
-    _is_problem(local.post("/v1/answers", json={"question": "rota?", **how}), 422, words)
+def test_a_search_that_cannot_be_made_is_a_problem(client: TestClient, how: dict[str, object], words: str) -> None:
+    _upload(client)
+    _is_problem(client.post("/v1/search", json={"query": "rota", **how}), 422, words)
+    _is_problem(client.post("/v1/answers", json={"question": "rota?", **how}), 422, words)

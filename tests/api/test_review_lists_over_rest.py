@@ -1,25 +1,22 @@
 """What the review pages read over REST: the log in other orders, unanswered questions, days in all."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 from fastapi.testclient import TestClient
 
-from rag.api.app import create_app
 from rag.assemble import Rag
-from rag.config import Settings
 from rag.store.audit import list_audit_events
+
+pytestmark = pytest.mark.on_both
 
 
 @pytest.fixture
-def client(database_url: str, tmp_path: Path, review_log: ModuleType) -> Iterator[TestClient]:
-    """A server over the small log, once on each database system."""
-    with Rag(Settings(database_url=database_url, data_dir=tmp_path / "data")) as service:
-        review_log.fill(service.database)
-        with TestClient(create_app(service=service)) as client:
-            yield client
+def client(server: TestClient, service: Rag, review_log: ModuleType) -> TestClient:
+    """A server over the small log."""
+    review_log.fill(service.database)
+    return server
 
 
 def test_unanswered_questions_go_page_by_page(client: TestClient, check_problem: Callable[..., str]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,6 +12,8 @@ from rag.api.review_schemas import Reason
 from rag.assemble import Rag
 from rag.config import Settings
 from rag.store.review_views import REASONS
+
+pytestmark = pytest.mark.on_both
 
 
 @pytest.fixture
@@ -73,10 +74,9 @@ def test_usage_of_the_last_days(client: TestClient, check_problem: Callable[...,
 
 
 def test_who_does_not_see_all_documents_sees_no_counts_and_only_their_queue(
-    client: TestClient, sqlite_url: str, tmp_path: Path, check_problem: Callable[..., str]
+    client: TestClient, settings: Settings, check_problem: Callable[..., str]
 ) -> None:
-    settings = Settings(database_url=sqlite_url, data_dir=tmp_path / "data", access_labels=["hr"])
-    with Rag(settings) as limited, TestClient(create_app(service=limited)) as other:
+    with TestClient(create_app(settings.model_copy(update={"access_labels": ("hr",)}))) as other:
         check_problem(other.get("/v1/usage"), 403, "not-allowed")
         assert other.get("/v1/review-queue").json()["answers"] == []
         assert other.get("/v1/review-agreement").json()["agreements"] == []

@@ -15,6 +15,7 @@ QUESTION = {"question": "Who keeps the support rota?"}
 READY = {"database": "ready", "models": "ready", "index": "ready"}
 
 
+@pytest.mark.on_sqlite("it holds up the writes of SQLite to its file")
 def test_answers_are_refused_in_time_while_the_disk_hangs(
     settings: Settings, check_problem: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +16,7 @@ from rag.assemble import Rag
 from rag.config import Settings
 from rag.errors import Busy, InvalidInput, NotFound, StoreUnavailable
 from rag.ingest.file_options import FileOptions
+from rag.ingest.storing import DocumentStorer, Outcome
 from rag.ingest.watching import changed_files
 from rag.store.collections import get_collection
 from rag.store.documents import list_documents
@@ -244,3 +246,42 @@ def test_watching_command_reads_what_comes_and_drops_what_goes(
                 time.sleep(0.2)
         finally:
             process.kill()
+
+
+@pytest.fixture
+def seen(service: Rag, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many documents others see, each time that one is about to be stored."""
+    seen, store = [], DocumentStorer.store
+
+    def watched(*arguments: Any, **options: Any) -> Outcome:
+        seen.append(len(_documents(service)))
+        return store(*arguments, **options)
+
+    monkeypatch.setattr(DocumentStorer, "store", watched)
+    return seen
+
+
+@pytest.mark.parametrize(("max_s", "wanted"), [(0.0, [0, 1, 2]), (60.0, [0, 0, 0])])
+def test_batch_that_takes_long_is_stored_in_several_transactions(
+    service: Rag, folder: Path, seen: list[int], monkeypatch: pytest.MonkeyPatch, max_s: float, wanted: list[int]
+) -> None:
+    """So that others who write wait for a part of it only."""
+    monkeypatch.setattr("rag.ingest.run.MAX_WRITING_S", max_s)
+    assert service.ingest(folder).num_added == 3
+    assert seen == wanted
+    assert service.ingest(folder).num_unchanged == 3
+    assert len(seen) == 3  # all files bear their hash, so nothing was read anew
+
+
+def test_what_leaves_its_place_comes_to_another_in_one_transaction(
+    service: Rag, tmp_path: Path, seen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.ingest.run.MAX_WRITING_S", 0.0)
+    rows = tmp_path / "rows.jsonl"
+    lines = [f'{{"text": "The {animal}"}}\n' for animal in ("ant digs.", "bee flies.", "cod swims.")]
+    rows.write_text("".join(lines))
+    assert service.ingest(rows).num_added == 3
+    rows.write_text("".join(lines[1:]))  # what is left has other numbers now
+    assert service.ingest(rows).num_removed == 1
+    assert seen == [0, 1, 2, 3, 3]
+    assert len(_documents(service)) == 2

@@ -121,12 +121,13 @@ def test_locked_sqlite_is_reported_in_bounded_time(sqlite_url: str, tmp_path: Pa
     database.dispose()
 
 
-def test_locked_postgresql_is_reported_in_bounded_time(postgres_copy: str) -> None:
+@pytest.mark.parametrize("soon", [False, True])
+def test_locked_postgresql_is_reported_in_bounded_time(postgres_copy: str, soon: bool) -> None:
     database = Database(postgres_copy, busy_timeout=0.2)
     collection_id = make_collection(database)
     with database.write() as holder:
         lock_collection(holder, collection_id)
-        with pytest.raises(StoreUnavailable, match="locked by another process"), database.write() as session:
+        with pytest.raises(StoreUnavailable, match="locked by another process"), database.write(soon=soon) as session:
             lock_collection(session, collection_id)
     database.dispose()
 
