@@ -117,18 +117,7 @@ class DocumentStorer:
             repeated = _Repeated(exactly=stored.duplicate_of, nearly=stored.near_duplicate_of)
         else:
             repeated = self._find_repeated(session, prepared, stored, labels)
-        details = DocumentDetails(
-            file_sha256=file_sha256,
-            text_sha256=prepared.text_sha256,
-            pipeline=prepared.pipeline,
-            origin=labels.origin,
-            access_labels=labels.access_labels_for(stored),
-            tags=labels.tags,
-            signature=prepared.signature,
-            duplicate_of=repeated.exactly,
-            near_duplicate_of=repeated.nearly,
-            min_version=min_version,
-        )
+        details = _details(prepared, repeated, labels, stored, file_sha256=file_sha256, min_version=min_version)
         if stored:
             document_id, version = stored.id, new_version(session, stored.id, document, details)
         else:
@@ -327,3 +316,26 @@ class DocumentStorer:
         text = get_document(session, document_id)
         passages = self._preparer.split(text.text, text.sections)
         self._write_passages(session, document_id, text.version, text.title, passages, vectors, has_former=False)
+
+
+def _details(
+    prepared: PreparedDocument,
+    repeated: _Repeated,
+    labels: Labels,
+    stored: StoredDocument | None,
+    *,
+    file_sha256: str,
+    min_version: int,
+) -> DocumentDetails:
+    return DocumentDetails(
+        file_sha256=file_sha256,
+        text_sha256=prepared.text_sha256,
+        pipeline=prepared.pipeline,
+        origin=labels.origin,
+        access_labels=labels.access_labels_for(stored),
+        tags=labels.tags,
+        signature=prepared.signature,
+        duplicate_of=repeated.exactly,
+        near_duplicate_of=repeated.nearly,
+        min_version=min_version,
+    )
