@@ -27,14 +27,13 @@ from rag.index.search_engine import SearchEngine
 from rag.ingest.file_options import USUAL_OPTIONS, FileOptions
 from rag.ingest.labels import NO_LABELS, Labels
 from rag.ingest.pipeline import Ingester, OnProgress, silent
-from rag.ingest.preparation import Preparer
+from rag.ingest.preparation import Preparer, carried_tokenizer
 from rag.ingest.reembedding import Reembedded, Reembedding
 from rag.ingest.report import IngestionReport
 from rag.ingest.sql_rows import USUAL_COLUMNS, ColumnNames
 from rag.ingest.uploads import UploadQueue
 from rag.masking import LogMask, mask_of
 from rag.observer import Observers
-from rag.reader.input_format import ReaderTokenizer
 from rag.reader.reader import Reader, ReaderMode
 from rag.records import OWNER, Answer, Caller, Explanation, Hit, SearchOptions, Turn
 from rag.registry.model_registry import ModelRegistry
@@ -205,7 +204,7 @@ class Rag:
         """What splits and embeds documents."""
         return Preparer(
             self.embedders,
-            ReaderTokenizer.load(model_folder(CARRIED_MODEL)),
+            carried_tokenizer(),
             passage_tokens=self.settings.passage_tokens,
         )
 

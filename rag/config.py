@@ -1,9 +1,12 @@
 """The settings: read once from the environment (``RAG_*``) and ``rag.toml``, then frozen and passed down.
 
-This is the only module that reads the environment. Every limit of the service is here.
+This is the only module that reads the environment, or sets it. Every limit of the service is here.
 """
 
+import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
@@ -357,6 +360,18 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InvalidInput(f"Bad settings: {problems}.") from error
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for a library that takes them from nowhere else, for a while; those that are set stay as they are."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _server_url(value: str, *, what: str, example: str, secret: str) -> str:

@@ -14,6 +14,7 @@ RagError
 ├── Unavailable             a part we depend on does not answer now; trying again may help (HTTP 503)
 │   ├── StoreUnavailable    the database is locked, read-only, missing or not migrated
 │   ├── IndexUnavailable    the server that searches does not answer, or holds what it should not
+│   ├── ClusterUnavailable  the Ray cluster that an ingestion runs on does not answer, or fails
 │   ├── Busy                too many requests are in work; see ``rag.answer_queue``
 │   └── GeneratorUnavailable  the model that writes answers is down, too slow, or says what cannot be understood
 ├── Cancelled               whoever asked has gone away; there is nobody to tell (HTTP 499, as proxies log it)
@@ -88,6 +89,10 @@ class StoreUnavailable(Unavailable):
 
 class IndexUnavailable(Unavailable):
     """The server that searches does not answer, or holds what it should not."""
+
+
+class ClusterUnavailable(Unavailable):
+    """The Ray cluster that an ingestion runs on does not answer, or fails."""
 
 
 class Busy(Unavailable):

@@ -15,7 +15,7 @@ from rag.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rag.assemble import Rag
-    from rag.ingest.file_options import FileOptions
+    from rag.ingest.file_options import EngineName, FileOptions
     from rag.ingest.report import IngestionProgress, IngestionReport
     from rag.ingest.sql_rows import ColumnNames
 
@@ -24,6 +24,15 @@ _SQL_HELP = (
     "only read. Leave the password to PGPASSWORD or ~/.pgpass."
 )
 _QUERY_HELP = "With --sql: one SELECT. Each row becomes a document; rows that it gives no longer are removed."
+_WORKERS_HELP = (
+    "Processes that read files; 0: a thread of this one. With --engine ray: pieces of work done at once; 0: one for "
+    "each processor of the cluster."
+)
+_ENGINE_HELP = (
+    "local, or ray: files are read, split and embedded by the workers of a Ray cluster; what becomes of them is "
+    "decided and stored here."
+)
+_ADDRESS_HELP = "With --engine ray: its cluster; without it, one of this machine alone is started for the run."
 
 TagOption = Annotated[list[str] | None, typer.Option(help="name=value; may be given several times.")]
 LabelOption = Annotated[
@@ -35,7 +44,9 @@ OpenOption = Annotated[
 ]
 PruneOption = Annotated[bool, typer.Option("--prune", help="Remove documents whose files are gone from PATHS.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
-WorkersOption = Annotated[int, typer.Option(help="Processes that read files; 0: a thread of this one.", min=0, max=64)]
+WorkersOption = Annotated[int, typer.Option(help=_WORKERS_HELP, min=0, max=64)]
+EngineOption = Annotated[str, typer.Option(help=_ENGINE_HELP)]
+AddressOption = Annotated[str | None, typer.Option(metavar="HOST:PORT", help=_ADDRESS_HELP)]
 NoWaitOption = Annotated[
     bool, typer.Option("--no-wait", help="Stop with an error where another run over the collection is at work.")
 ]
@@ -71,6 +82,8 @@ def ingest(
     prune: PruneOption = False,
     dry_run: DryRunOption = False,
     workers: WorkersOption = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
     no_wait: NoWaitOption = False,
     resume: ResumeOption = False,
     status: StatusOption = False,
@@ -106,15 +119,12 @@ def ingest(
         text_field=text_field,
         title_field=title_field,
         id_field=id_field,
+        engine=_checked_engine(engine, address),
+        address=address,
         workers=workers,
     )
     columns = ColumnNames(id=id_column, title=title_column, text=text_column)
-    if resume and (paths or sql or query or prune or dry_run or watch):
-        raise InvalidInput("--resume goes on as the run was called; leave the rest out.")
-    if not resume:
-        _check_source(paths, sql=sql, query=query, is_for_files=prune or watch)
-    if watch and dry_run:
-        raise InvalidInput("--watch writes what changes; leave --dry-run out.")
+    _check_call(paths, options, sql=sql, query=query, dry_run=dry_run, resume=resume, watch=watch)
     given = [path.absolute() for path in paths or []]
     work = _work(given, (sql, query), options, columns, collection, dry_run=dry_run, wait=not no_wait, resume=resume)
     _run(context, work, what="dry run" if dry_run else "documents", as_json=as_json, quiet=watch)
@@ -181,13 +191,16 @@ def _watch(context: typer.Context, paths: Sequence[Path], options: "FileOptions"
     from rag.ingest.watching import changed_files
 
     note("watching; stop with Ctrl-C")
+    later = replace(options, prune=False)
+    if options.engine == "ray":  # a few files are read here before a cluster could be started for them
+        later = replace(later, engine="local", address=None, workers=0)
     with Rag(settings_of(context)) as service:
         for changed, gone in changed_files(paths):
             if gone:
                 num_removed = service.remove_files(gone, collection=collection)
                 note(f"{num_removed} documents of removed files left")
             if changed:
-                report = service.ingest(*changed, options=replace(options, prune=False), collection=collection)
+                report = service.ingest(*changed, options=later, collection=collection)
                 finish(report, what="documents", as_json=False, exits=False)
 
 
@@ -203,6 +216,38 @@ def _checked_origin(origin: str) -> Literal["real", "synthetic"]:
     raise InvalidInput(f"The origin {origin!r} is unknown; it is real or synthetic.")
 
 
+def _checked_engine(engine: str, address: str | None) -> "EngineName":
+    if engine == "ray":
+        return "ray"
+    if engine != "local":
+        raise InvalidInput(f"The engine {engine!r} is unknown; it is local or ray.")
+    if address is not None:
+        raise InvalidInput("--address is that of a Ray cluster; add --engine ray.")
+    return "local"
+
+
+def _check_call(
+    paths: list[Path] | None,
+    options: "FileOptions",
+    *,
+    sql: str | None,
+    query: str | None,
+    dry_run: bool,
+    resume: bool,
+    watch: bool,
+) -> None:
+    is_on_ray = options.engine == "ray"
+    is_for_files = options.prune or watch or is_on_ray
+    if resume and (paths or sql or query or dry_run or is_for_files):
+        raise InvalidInput("--resume goes on as the run was called; leave the rest out.")
+    if not resume:
+        _check_source(paths, sql=sql, query=query, is_for_files=is_for_files)
+    if watch and dry_run:
+        raise InvalidInput("--watch writes what changes; leave --dry-run out.")
+    if is_on_ray and dry_run:
+        raise InvalidInput("--dry-run reads in this process; leave --engine ray out.")
+
+
 def _check_source(paths: list[Path] | None, *, sql: str | None, query: str | None, is_for_files: bool) -> None:
     if sql is None and query is None:
         if not paths:
@@ -210,4 +255,4 @@ def _check_source(paths: list[Path] | None, *, sql: str | None, query: str | Non
     elif sql is None or query is None:
         raise InvalidInput("--sql and --query belong together.")
     elif paths or is_for_files:
-        raise InvalidInput("PATHS, --prune and --watch are for files; leave them out with --sql.")
+        raise InvalidInput("PATHS, --prune, --watch and --engine ray are for files; leave them out with --sql.")

@@ -2,11 +2,30 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from rag.index.embedder import Embedder, model_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingRecipe:
+    """What an embedding model is loaded from, here or in another process that has the same ``folder``."""
+
+    name: str
+    folder: Path
+    dtype: torch.dtype
+    batch_size: int
+
+    def load(self) -> Embedder:
+        """Load it.
+
+        Raises:
+            InvalidInput: there is no such model on this machine.
+        """
+        return Embedder(self.name, folder=self.folder, dtype=self.dtype, batch_size=self.batch_size)
 
 
 class Embedders:
@@ -30,6 +49,11 @@ class Embedders:
         """
         with self._lock:
             if name not in self._loaded:
-                folder = self._find_folder(name)
-                self._loaded[name] = Embedder(name, folder=folder, dtype=self._dtype, batch_size=self._batch_size)
+                self._loaded[name] = self.recipe(name).load()
             return self._loaded[name]
+
+    def recipe(self, name: str) -> EmbeddingRecipe:
+        """What the model of that name is loaded from."""
+        return EmbeddingRecipe(
+            name=name, folder=self._find_folder(name), dtype=self._dtype, batch_size=self._batch_size
+        )

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rag.ingest.labels import Labels
 from rag.ingest.readers.raw_file import FieldNames
 from rag.records import Origin
+
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,9 @@ class FileOptions:
     access_labels: who may see them; None leaves those that a document has.
     prune: also remove the documents whose files are gone from the paths.
     text_field, title_field, id_field: fields of JSON records; None: the usual ones.
-    workers: processes that read files; 0 reads in a thread.
+    engine: where files are read and passages embedded: here, or on a Ray cluster.
+    address: of the Ray cluster; None starts one of this machine alone.
+    workers: processes that read files, 0: a thread of this one; on Ray, pieces done at once, 0: one for each processor.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -27,6 +31,8 @@ class FileOptions:
     text_field: str | None = None
     title_field: str | None = None
     id_field: str | None = None
+    engine: EngineName = "local"
+    address: str | None = None
     workers: int = 0
 
     @property

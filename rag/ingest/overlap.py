@@ -1,13 +1,16 @@
-"""Working on one thing while the next is being made: the items of an iterator, made ahead in a thread of its own."""
+"""Working on one thing while the next is being made: ahead in a thread of its own, or several at once, in order."""
 
 import queue
 import threading
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 POLL_S = 0.05
 """How soon a thread that waits for room notices that nobody wants its items any more."""
 
@@ -38,6 +41,26 @@ def ahead(items: Generator[T, None, None], *, num: int) -> Generator[T, None, No
     finally:
         unwanted.set()
         thread.join()
+
+
+def side_by_side(work: Callable[[T], R], items: Generator[T, None, None], *, num: int) -> Generator[R, None, None]:
+    """``work`` done on each item, in their order, on up to ``num`` of them at once in as many threads.
+
+    What it raises is raised here in its turn. Whoever stops early closes this generator; it then waits for the work
+    that has begun, and closes ``items``.
+    """
+    under_way: deque[Future[R]] = deque()
+    with closing(items), ThreadPoolExecutor(num, thread_name_prefix="side-by-side") as threads:
+        try:
+            for item in items:
+                under_way.append(threads.submit(work, item))
+                while under_way and (len(under_way) >= num or under_way[0].done()):
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 def _make(items: Generator[T, None, None], made: "queue.Queue[Any]", unwanted: threading.Event) -> None:

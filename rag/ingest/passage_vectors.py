@@ -48,8 +48,14 @@ class PassageVectors:
         self.repeated: set[str] = set()
         """The hashes of words that are repeated ones as soon as all of the batch is stored."""
 
-    def expect(self, database: Database, documents: Sequence[tuple[str, str, Sequence[Passage]]]) -> None:
-        """Have the vectors ready of documents, given as (source, title, passages), that are about to be stored."""
+    def expect(
+        self, database: Database, documents: Sequence[tuple[str, str, Sequence[Passage]]], *, embed: Embed
+    ) -> None:
+        """Have the vectors ready of documents, given as (source, title, passages), that are about to be stored.
+
+        ``embed`` is waited for outside of any transaction, so it may take long; what only the transaction asks for is
+        embedded in this process.
+        """
         among_these = Counter(sha256 for *_, passages in documents for sha256 in repeatable_hashes(passages))
         with database.read() as session:
             former = ids_of_sources(session, self._collection_id, [source for source, *_ in documents])
@@ -59,19 +65,19 @@ class PassageVectors:
                 one for _, title, passages in documents for one in embedded_passages(title, passages, self.repeated)
             ]
             self.take_over(session, wanted)
-        self.embed_missing(wanted)
+        self.embed_missing(wanted, embed)
 
     def take_over(self, session: Session, wanted: Sequence[EmbeddedPassage]) -> None:
         """Look up the vectors that SQL has and that are not here yet, in bulk."""
         self._take_over(session, {one.sha256 for one in wanted})
         self._take_over(session, {text_sha256(text) for text in self._parts(wanted)})
 
-    def embed_missing(self, wanted: Sequence[EmbeddedPassage]) -> None:
-        """Embed what is not here yet, each text once."""
+    def embed_missing(self, wanted: Sequence[EmbeddedPassage], embed: Embed | None = None) -> None:
+        """Embed what is not here yet, each text once; with ``embed``, where it is given."""
         parts = {text_sha256(text): text for text in self._parts(wanted)}
         missing = {sha256: text for sha256, text in parts.items() if sha256 not in self._vectors}
         if missing:
-            self._vectors |= zip(missing, self._embed(list(missing.values())), strict=True)
+            self._vectors |= zip(missing, (embed or self._embed)(list(missing.values())), strict=True)
         for one in wanted:
             words = text_sha256(one.text)
             if words in missing:

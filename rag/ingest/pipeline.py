@@ -9,9 +9,11 @@ from typing import BinaryIO, Literal
 from rag.config import Settings
 from rag.errors import InvalidInput, NotAllowed, NotFound, StoreUnavailable, UnreadableDocument
 from rag.ingest.dry_run import preview_documents, preview_files
+from rag.ingest.engine import Engine, LocalEngine
 from rag.ingest.file_options import FileOptions
 from rag.ingest.labels import Labels
 from rag.ingest.preparation import Preparer
+from rag.ingest.ray_engine import RayEngine
 from rag.ingest.readers.limits import limits_of
 from rag.ingest.readers.raw_file import NO_FIELDS
 from rag.ingest.report import IngestionProgress, IngestionReport, Upload
@@ -61,6 +63,7 @@ class Ingester:
         Raises:
             InvalidInput: a path does not exist, there is nothing to read, or the collection's model is not here.
             Busy: another run over the collection is at work.
+            ClusterUnavailable: the Ray cluster does not answer, or fails. What was committed before stays.
             StoreUnavailable: the database cannot be written. What was committed before stays.
         """
         started = time.perf_counter()
@@ -69,8 +72,11 @@ class Ingester:
             with self._database.write() as session:
                 mark_interrupted(session, opened.id)
             names = [str(path.absolute()) for path in paths]
-            with self._run(collection, names, options.labels, on_progress, options=options) as run:
-                run.read_paths(paths, prune=options.prune, workers=options.workers)
+            with (
+                self._engine(options) as engine,
+                self._run(collection, names, options.labels, on_progress, options=options, engine=engine) as run,
+            ):
+                run.read_paths(paths, prune=options.prune)
         return run.report(seconds=time.perf_counter() - started)
 
     def resume(self, *, collection: str, wait: bool = True, on_progress: OnProgress = silent) -> IngestionReport:
@@ -283,6 +289,7 @@ class Ingester:
         on_progress: OnProgress,
         *,
         options: FileOptions | None = None,
+        engine: Engine | None = None,
         run_id: int | None = None,
     ) -> Iterator[IngestionRun]:
         opened = self._open(collection)
@@ -299,6 +306,7 @@ class Ingester:
             labels=labels,
             on_progress=on_progress,
             fields=options.field_names if options else NO_FIELDS,
+            engine=engine,
         )
         status: Literal["finished", "failed", "interrupted"] | None = "failed"
         try:
@@ -315,6 +323,11 @@ class Ingester:
             with nullcontext() if status == "finished" else suppress(StoreUnavailable):
                 if status is not None:
                     self._finish(run_id, run, status)
+
+    def _engine(self, options: FileOptions) -> Engine:
+        if options.engine == "ray":
+            return RayEngine(options.address, workers=options.workers, passage_tokens=self._settings.passage_tokens)
+        return LocalEngine(workers=options.workers)
 
     def _open(self, collection: str) -> Collection:
         with self._database.write() as session:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.index.embedders import Embedders
+from rag.index.embedder import CARRIED_MODEL, model_folder
+from rag.index.embedders import Embedders, EmbeddingRecipe
 from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.prepared_document import PreparedDocument, prepare
 from rag.reader.input_format import ReaderTokenizer
@@ -42,6 +43,11 @@ class Preparer:
         )
 
     @property
+    def embedding_recipe(self) -> EmbeddingRecipe:
+        """What another process needs to embed as this one does."""
+        return self._embedders.recipe(self.embedding_model)
+
+    @property
     def pipeline(self) -> str:
         """What a document's passages depend on beside its text; kept with it to notice a change."""
         return f"{PIPELINE_VERSION}:passage_tokens={self._passage_tokens}"
@@ -60,8 +66,19 @@ class Preparer:
             text, sections, count_tokens=self._tokenizer.count_tokens, max_tokens=self._passage_tokens
         )
 
+    def passages(self, prepared: PreparedDocument) -> Sequence[Passage]:
+        """The passages of a prepared document; where they were made with it, these."""
+        if prepared.passages is not None:
+            return prepared.passages
+        return self.split(prepared.document.text, prepared.document.sections)
+
     def vectors(self, collection_id: int, *, known: Mapping[str, NDArray[np.float16]] | None = None) -> PassageVectors:
         """Vectors for passages of a collection; ``known`` are some that are at hand, by the hash of their text."""
         return PassageVectors(
             self.embed, collection_id=collection_id, embedding_model=self.embedding_model, known=known
         )
+
+
+def carried_tokenizer() -> ReaderTokenizer:
+    """The tokenizer that passages are counted in, whatever model embeds them."""
+    return ReaderTokenizer.load(model_folder(CARRIED_MODEL))

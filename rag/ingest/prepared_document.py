@@ -1,20 +1,25 @@
 """What is computed from a document's text alone. Knows nothing of models, so that reading processes start quickly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.ingest.near_duplicates import signature_of
-from rag.records import Document
+from rag.records import Document, Passage
 from rag.text.clean import normalized_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedDocument:
-    """A document with all that is computed from its text alone; ``pipeline`` names the way in which that was done."""
+    """A document with all that is computed from its text alone; ``pipeline`` names the way in which that was done.
+
+    ``passages`` are None where they have not been made yet.
+    """
 
     document: Document
     text_sha256: str
     signature: bytes | None
     pipeline: str
+    passages: Sequence[Passage] | None = None
 
 
 def prepare(document: Document, *, pipeline: str) -> PreparedDocument:

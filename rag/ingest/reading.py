@@ -8,7 +8,7 @@ from typing import BinaryIO
 from rag.errors import InvalidInput
 from rag.ingest.batch import Batch, FinishedFile, PendingDocument
 from rag.ingest.document_lines import read_lines
-from rag.ingest.file_reader import FileReader, ReadFile
+from rag.ingest.engine import Engine, ReadFile, read_ahead
 from rag.ingest.files import is_gone, sha256_if_readable
 from rag.ingest.labels import LabelledDocument, Labels
 from rag.ingest.preparation import Preparer
@@ -52,11 +52,10 @@ class Reading:
         self._begun = time.monotonic()
         self._moved: dict[str, str] = {}
 
-    def paths(self, paths: Sequence[Path], *, workers: int) -> Generator[Batch, None, None]:
+    def paths(self, paths: Sequence[Path], engine: Engine) -> Generator[Batch, None, None]:
         """Batches of all documents of these files; a file whose documents are known and unchanged is not read."""
-        with FileReader(self._limits, self._fields, workers=workers) as reader:
-            for path, read in reader.read_ahead(self._wanted(paths)):
-                yield from self._path(path, read)
+        for path, read in read_ahead(engine, self._wanted(paths), self._limits, self._fields):
+            yield from self._path(path, read)
         yield from self._rest()
 
     def documents(

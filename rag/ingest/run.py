@@ -2,7 +2,8 @@
 
 Documents go through in batches, each one transaction or a few short ones, so memory stays flat and a run that is killed
 loses at most the batches in work: the same command again goes on from there, since what is stored is recognised by its
-hash. One thread reads and splits the next batches, one embeds, and the caller's stores.
+hash. One thread reads and splits the next batches, one or more embed, and the caller's stores. Where reading and
+embedding is done, an engine says (``engine.py``).
 """
 
 import math
@@ -11,15 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from rag.config import Settings
 from rag.ingest.batch import Batch, FinishedFile, PendingDocument
+from rag.ingest.engine import Engine, LocalEngine
 from rag.ingest.files import bytes_sha256, find_files
 from rag.ingest.labels import Labels
 from rag.ingest.near_duplicates import NearDuplicates
-from rag.ingest.overlap import ahead
+from rag.ingest.overlap import ahead, side_by_side
 from rag.ingest.passage_vectors import PassageVectors
 from rag.ingest.preparation import Preparer
 from rag.ingest.readers.limits import limits_of
@@ -28,7 +31,7 @@ from rag.ingest.readers.registry import read_bytes
 from rag.ingest.reading import Reading
 from rag.ingest.report import IngestionProgress, IngestionReport, SourcePair, SourceReason
 from rag.ingest.storing import DocumentStorer, Outcome, is_current
-from rag.records import Caller, Document, Origin, Passage
+from rag.records import Caller, Document, Origin
 from rag.store.audit import put_audit_event
 from rag.store.collections import Collection
 from rag.store.database import Database, Session
@@ -84,8 +87,11 @@ class IngestionRun:
         labels: Labels,
         on_progress: Callable[[IngestionProgress], None],
         fields: FieldNames = NO_FIELDS,
+        engine: Engine | None = None,
     ) -> None:
+        """``engine`` None reads and embeds in this process."""
         self._database, self._preparer = database, preparer
+        self._engine = engine or LocalEngine()
         self._collection, self._run_id, self._labels = collection, run_id, labels
         self._limits, self._fields = limits_of(settings), fields
         self._on_progress = on_progress
@@ -94,13 +100,13 @@ class IngestionRun:
         self._near_duplicates = NearDuplicates(threshold=settings.near_duplicate_threshold)
         self._storer = DocumentStorer(preparer, self._near_duplicates, collection.id)
 
-    def read_paths(self, paths: Sequence[Path], *, prune: bool, workers: int = 0) -> None:
+    def read_paths(self, paths: Sequence[Path], *, prune: bool) -> None:
         """Ingest all files at and below ``paths``; with ``prune``, remove documents whose files are gone from there."""
         files = find_files(paths, on_unreadable=lambda path, reason: self._refuse(path.absolute().as_uri(), reason))
         self._num_files = len(files)
         with self._database.write() as session:
             begin_files(session, self._run_id, [path.as_uri() for path in files])
-        self._work(self._reading().paths(files, workers=workers))
+        self._work(self._reading().paths(files, self._engine))
         if prune:
             self.prune(paths, keep={path.as_uri() for path in files})
 
@@ -190,33 +196,32 @@ class IngestionRun:
     def _work(self, batches: Generator[Batch, None, None]) -> None:
         split = self._split(batches)
         with closing(ahead(self._embed(split), num=BATCHES_EMBEDDED_AHEAD)) as embedded:
-            for batch in embedded:
-                self._store(batch)
+            try:
+                for batch in embedded:
+                    self._store(batch)
+            finally:  # closing waits for what is under way, which another machine might never end
+                self._engine.cancel()
 
-    def _split(self, batches: Generator[Batch, None, None]) -> Generator["_SplitBatch", None, None]:
+    def _split(self, batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
         with closing(batches):
             for batch in batches:
                 needed = self._needed(batch.documents)
-                yield _SplitBatch(
-                    batch,
-                    {
-                        pending.source: self._preparer.split(
-                            pending.prepared.document.text, pending.prepared.document.sections
-                        )
-                        for pending in needed
-                    },
-                )
+                passages = {pending.source: self._preparer.passages(pending.prepared) for pending in needed}
+                yield replace(batch, passages=passages)
 
-    def _embed(self, split: Generator["_SplitBatch", None, None]) -> Generator[Batch, None, None]:
-        with closing(ahead(split, num=BATCHES_READ_AHEAD)) as ready:
-            for batch in ready:
-                titles = {pending.source: pending.prepared.document.title for pending in batch.read.documents}
-                vectors = self._preparer.vectors(self._collection.id)
-                vectors.expect(
-                    self._database,
-                    [(source, titles[source], passages) for source, passages in batch.passages.items()],
-                )
-                yield replace(batch.read, passages=batch.passages, vectors=vectors)
+    def _embed(self, split: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+        return side_by_side(self._with_vectors, ahead(split, num=BATCHES_READ_AHEAD), num=self._engine.num_embedders)
+
+    def _with_vectors(self, batch: Batch) -> Batch:
+        preparer = self._preparer
+        titles = {pending.source: pending.prepared.document.title for pending in batch.documents}
+        vectors = preparer.vectors(self._collection.id)
+        vectors.expect(
+            self._database,
+            [(source, titles[source], passages) for source, passages in batch.passages.items()],
+            embed=partial(self._engine.embed, preparer),
+        )
+        return replace(batch, vectors=vectors)
 
     def _needed(self, documents: Sequence[PendingDocument]) -> list[PendingDocument]:
         """Those that will need passages, as far as can be told before the transaction."""
@@ -380,14 +385,6 @@ class IngestionRun:
                 current=last or (batch.finished[-1].file.rpartition("/")[2] if batch.finished else ""),
             )
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _SplitBatch:
-    """A batch with the passages, by source, of the documents that need some."""
-
-    read: Batch
-    passages: dict[str, list[Passage]]
 
 
 def _state(finished: FinishedFile) -> FileState:

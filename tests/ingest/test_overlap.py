@@ -1,4 +1,4 @@
-"""Items made ahead: the same items in the same order, errors where they belong, and no thread left behind."""
+"""Items made ahead or side by side: in the same order, errors where they belong, and no thread left behind."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from rag.ingest.overlap import ahead
+from rag.ingest.overlap import ahead, side_by_side
 
 
 def _numbers(until: int, made: list[int]) -> Generator[int, None, None]:
@@ -63,3 +63,32 @@ def test_one_step_may_stand_on_another() -> None:
                 yield number * 2
 
     assert list(ahead(doubled([]), num=1)) == [2 * number for number in range(50)]
+
+
+def test_work_side_by_side_is_bounded_and_comes_in_order() -> None:
+    meeting = threading.Barrier(3, timeout=10)
+    made: list[int] = []
+
+    def work(number: int) -> int:
+        meeting.wait()  # three are at work at once, or this breaks
+        return number * number
+
+    with closing(side_by_side(work, _numbers(9, made), num=3)) as squares:
+        assert next(squares) == 0
+        assert len(made) == 3
+        assert list(squares) == [number * number for number in range(1, 9)]
+
+
+def test_failed_work_is_told_in_its_turn_and_ends_the_rest() -> None:
+    made: list[int] = []
+
+    def work(number: int) -> int:
+        if number == 2:
+            raise ValueError("not two")
+        return number
+
+    done = side_by_side(work, _numbers(100, made), num=2)
+    assert [next(done), next(done)] == [0, 1]
+    with pytest.raises(ValueError, match="not two"):
+        next(done)
+    assert len(made) <= 4
