@@ -129,12 +129,13 @@ class Rag:
     def indexes(self) -> SearchEngine:
         """The indexes of all collections: in this process, in PostgreSQL, or in Milvus."""
         kind = self.settings.vector_index
+        made_of = self.database, self.embedders
         if self.settings.search == "postgres":
-            return PostgresEngine(self.database, self.embedders, vector_index=kind)
+            return PostgresEngine(*made_of, vector_index=kind)
         if self.milvus is not None:
-            wait_s = self.settings.store_timeout_s
-            return MilvusEngine(self.database, self.embedders, self.milvus, vector_index=kind, wait_s=wait_s)
-        return IndexSet(self.database, self.embedders, self.settings.index_dir, vector_index=kind)
+            num, wait_s = self.settings.milvus_replicas, self.settings.store_timeout_s
+            return MilvusEngine(*made_of, self.milvus, vector_index=kind, num_replicas=num, wait_s=wait_s)
+        return IndexSet(*made_of, self.settings.index_dir, vector_index=kind)
 
     @cached_property
     def retriever(self) -> Retriever:

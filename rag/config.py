@@ -1,12 +1,9 @@
 """The settings: read once from the environment (``RAG_*``) and ``rag.toml``, then frozen and passed down.
 
-This is the only module that reads the environment, or sets it. Every limit of the service is here.
+This is the only module that reads the environment. Every limit of the service is here.
 """
 
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
@@ -102,6 +99,12 @@ class Settings(BaseSettings):
     )
     milvus_token: SecretStr = Field(
         SecretStr(""), description="What the Milvus server asks for, as user:password or a token; never logged."
+    )
+    milvus_replicas: int = Field(
+        1,
+        ge=1,
+        description="How many query nodes of a Milvus cluster hold each passage: with two, one may fail. A change "
+        "takes effect with the next `rag index build`.",
     )
     search: Literal["embedded", "postgres", "milvus"] = Field(
         "embedded",
@@ -251,6 +254,13 @@ class Settings(BaseSettings):
             raise ValueError("milvus needs milvus_uri, the URL of a server or a file that ends in .db")
         return value
 
+    @field_validator("milvus_replicas")
+    @classmethod
+    def _check_milvus_replicas(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("milvus_uri", "").endswith(".db"):
+            raise ValueError("a file of Milvus Lite has one replica; name a Milvus cluster in milvus_uri")
+        return value
+
     @field_validator("milvus_uri")
     @classmethod
     def _check_milvus_uri(cls, value: str) -> str:
@@ -360,18 +370,6 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise InvalidInput(f"Bad settings: {problems}.") from error
-
-
-@contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Variables for a library that takes them from nowhere else, for a while; those that are set stay as they are."""
-    added = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def _server_url(value: str, *, what: str, example: str, secret: str) -> str:

@@ -60,10 +60,13 @@ class MilvusHit:
 class MilvusCollection:
     """The builds behind one alias. Safe to share between threads; who writes makes sure to be alone."""
 
-    def __init__(self, server: MilvusServer, alias: str, *, vector_index: VectorIndexKind = "auto") -> None:
-        """``vector_index`` is for builds that are made from now on; nothing is asked of the server yet."""
+    def __init__(
+        self, server: MilvusServer, alias: str, *, vector_index: VectorIndexKind = "auto", num_replicas: int = 1
+    ) -> None:
+        """``vector_index`` and ``num_replicas``, the query nodes that hold each passage, are for builds that are made
+        from now on; nothing is asked of the server yet."""
         self.server, self.alias = server, alias
-        self._vector_index = vector_index
+        self._vector_index, self._num_replicas = vector_index, num_replicas
         self._loaded: str | None = None
         self._written_at = 0
 
@@ -93,7 +96,7 @@ class MilvusCollection:
         Returns its name.
         """
         if self.server.run("has_collection", MARKS):
-            self._load(MARKS)
+            self.server.load(MARKS, num_replicas=self._num_replicas, keep=False)
         else:
             self._create_marks()
         current = self._target()
@@ -263,7 +266,7 @@ class MilvusCollection:
 
     def _load(self, name: str) -> None:
         # Milvus Lite does not load by itself what it has, when it starts.
-        self.server.run("load_collection", name, timeout=LONG_TIMEOUT_S)
+        self.server.load(name, num_replicas=self._num_replicas)
 
     def _builds(self) -> list[str]:
         prefix = f"{self.alias}_"

@@ -132,7 +132,12 @@ class MilvusIndex:
         if newest is None:
             with self._database.read() as session:
                 newest = last_change_id(session, self._collection_id)
-        return self._feed.bring_level(newest)
+        try:
+            return self._feed.bring_level(newest)
+        except IndexUnavailable:
+            # Once more from the start: a node may have failed whose work others do now, or what was loaded is not.
+            self._feed.doubt()
+            return self._feed.bring_level(newest)
 
     def searcher(self, filters: Filters, caller: Caller) -> Search:
         """A search among what ``filters`` and the labels of ``caller`` leave.
@@ -237,12 +242,13 @@ class MilvusEngine:
         server: MilvusServer,
         *,
         vector_index: VectorIndexKind = "auto",
+        num_replicas: int = 1,
         wait_s: float = 10.0,
     ) -> None:
         """``server`` is closed with the engine. ``wait_s`` is the longest wait of a search for others that feed."""
         self._database, self._embedders, self._server = database, embedders, server
         self._vector_index: VectorIndexKind = vector_index
-        self._wait_s = wait_s
+        self._num_replicas, self._wait_s = num_replicas, wait_s
         self._latest = LatestIndexes(self._index)
 
     def get(self, collection: Collection) -> SearchIndex:
@@ -287,7 +293,7 @@ class MilvusEngine:
         alias = f"rag_{collection.id}_{collection.created_at:%Y%m%d%H%M%S%f}_{model}"
         return MilvusIndex(
             self._database,
-            MilvusCollection(self._server, alias, vector_index=self._vector_index),
+            MilvusCollection(self._server, alias, vector_index=self._vector_index, num_replicas=self._num_replicas),
             collection_id=collection.id,
             embedding_model=embedding_model,
             dimension=lambda: self._embedders.get(embedding_model).dimension,

@@ -118,6 +118,40 @@ class MilvusServer:
         within = {"timeout": self._timeout_s, **options}
         return self._answer(lambda client: getattr(client, name)(*arguments, **within))
 
+    def load(self, collection: str, *, num_replicas: int, keep: bool = True) -> None:
+        """Have searches find a collection, each row of it on so many query nodes.
+
+        ``keep``: one that is loaded stays as it is, on however many.
+
+        Raises:
+            IndexUnavailable: the server does not answer, or has too few query nodes.
+        """
+        from pymilvus.client.types import LoadState
+
+        if keep and self.run("get_load_state", collection)["state"] == LoadState.Loaded:
+            return
+        try:
+            self._load(collection, num_replicas)
+        except IndexUnavailable as error:
+            if keep or "replica number" not in str(error):
+                raise
+            self.run("release_collection", collection)  # what is loaded cannot be given others
+            self._load(collection, num_replicas)
+
+    def _load(self, collection: str, num_replicas: int) -> None:
+        too_few = IndexUnavailable(
+            f"Milvus at {self.uri} has too few query nodes for milvus_replicas = {num_replicas}; start more, or "
+            "set milvus_replicas to as many as there are."
+        )
+        if num_replicas > 1 and self.abilities.is_lite:
+            raise too_few
+        try:
+            self.run("load_collection", collection, replica_number=num_replicas, timeout=LONG_TIMEOUT_S)
+        except IndexUnavailable as error:
+            if num_replicas > 1 and "not enough" in str(error):
+                raise too_few from error
+            raise
+
     def timestamp(self) -> int:
         """A moment of the server's clock after everything that it has acknowledged; 0 of Milvus Lite, which has none.
 

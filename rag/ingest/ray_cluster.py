@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from rag.config import environment
+from rag.environment import environment
 from rag.errors import ClusterUnavailable, InvalidInput
 
 MAX_RETRIES = 3

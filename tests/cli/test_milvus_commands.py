@@ -51,11 +51,13 @@ def test_index_commands_say_what_milvus_holds_and_build_it_anew(run: Any, tmp_pa
 
 
 def test_milvus_without_a_place_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_MILVUS_REPLICAS", "2")
     for uri, words in (
         ("", "milvus needs milvus_uri"),
         ("milvus", "ends in .db"),
         ("http://me:secret@milvus:19530", "set milvus_token"),
         ("ftp://milvus", "milvus_uri needs a URL"),
+        ("milvus.db", "Milvus Lite has one replica"),
     ):
         monkeypatch.setenv("RAG_MILVUS_URI", uri)
         with pytest.raises(InvalidInput, match=words) as caught:

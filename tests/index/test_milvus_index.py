@@ -12,7 +12,7 @@ import pytest
 
 from rag.errors import Busy, IndexUnavailable
 from rag.index.embedders import Embedders
-from rag.index.milvus_collection import MilvusCollection
+from rag.index.milvus_collection import MARKS, MilvusCollection
 from rag.index.milvus_index import MilvusEngine, MilvusIndex
 from rag.index.milvus_server import Abilities, MilvusServer
 from rag.index.vectors import VectorIndexKind
@@ -314,6 +314,18 @@ def test_index_that_milvus_has_lost_is_built_anew(corpus: Corpus, server: Milvus
     assert len(search(index, "runner", vector, mode="vector")) == 3
 
 
+def test_what_milvus_has_no_longer_loaded_is_loaded_again(corpus: Corpus, server: MilvusServer) -> None:
+    index = corpus.milvus(server)
+    index.refresh()
+    fill(corpus, 3)
+    server.run("release_collection", MARKS)
+    assert len(search(index, "runner", corpus.vectors(1)[0], mode="vector")) == 3
+    build = index._milvus.current()
+    assert build is not None
+    server.run("release_collection", build)
+    assert len(search(index, "runner", corpus.vectors(1)[0], mode="vector")) == 3
+
+
 def test_search_does_not_wait_for_ever_for_a_process_that_feeds(corpus: Corpus, server: MilvusServer) -> None:
     index = corpus.milvus(server)
     index._feed._wait_s = 0.3
@@ -391,3 +403,10 @@ def test_file_that_another_process_has_is_refused_in_words(tmp_path: Path) -> No
         server.close()
     assert "one process at a time can have it" in told[0]
     assert told[1] == ""
+
+
+def test_more_replicas_than_there_are_query_nodes_are_refused(corpus: Corpus, server: MilvusServer) -> None:
+    corpus.milvus(server).refresh()
+    with pytest.raises(IndexUnavailable, match="too few query nodes for milvus_replicas = 2; start more"):
+        MilvusCollection(server, "rag_twice", num_replicas=2).begin(DIMENSION)
+    assert len(corpus.milvus(server)) == 0  # what was there goes on

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from rag.errors import IndexUnavailable
+from rag.index.milvus_collection import MilvusCollection
 from rag.index.milvus_server import MilvusServer
 from rag.records import Caller
 from rag.store.database import Database
 from rag.store.documents import mark_deleted
-from tests.index.corpus import Corpus, search
+from tests.index.corpus import DIMENSION, Corpus, search
 from tests.milvus_server import StandaloneServer, running_standalone
 
 pytest.importorskip("milvus", reason="opt-in: pip install milvus==2.3.5")
@@ -63,6 +64,11 @@ def test_two_processes_find_what_either_takes_in_and_a_killed_server_loses_nothi
     assert len(search(one, "", vector, mode="vector", filters={"number": {"$lt": 3}})) == 3
     assert (len(one), one.problem(), one.vector_recall()) == (300, None, 1.0)
 
+    with pytest.raises(IndexUnavailable, match="too few query nodes for milvus_replicas = 2"):
+        MilvusCollection(clients[0], "rag_twice", num_replicas=2).begin(DIMENSION)
+    corpus.add(["in between"], vector[None])
+    assert len(search(one, "in between", vector)) > 0
+
     standalone.kill()
     with pytest.raises(IndexUnavailable, match="Nothing is lost"):
         search(one, "", vector, mode="vector")
@@ -80,7 +86,7 @@ def test_two_processes_find_what_either_takes_in_and_a_killed_server_loses_nothi
     assert next(iter(found.values())).keyword_rank == 1
     assert (other.problem(), other.vector_recall()) == (None, 1.0)
     one.rebuild()
-    assert (len(other), other.problem()) == (301, None)
+    assert (len(other), other.problem()) == (302, None)
     embedded.close()
     for client in clients:
         client.close()
