@@ -11,6 +11,8 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
@@ -35,12 +37,19 @@ from rag.store.passages import embeddings_of, iter_embeddings
 
 log = logging.getLogger(__name__)
 
+Found = list[tuple[int, float]]
+Leg = Callable[[], Found]
+
 REPLAY_BATCH = 2_000
 REBUILD_BATCH = 10_000
 LINK_BATCH = 1_000
 """Vectors that are linked while searches wait: half a second to a second."""
 ADOPT_FROM = GRAPH_FROM
 """Vectors to scan from which a process looks for a snapshot of one that has linked them."""
+APART_FROM = 50_000
+"""Passages from which the legs of a search run side by side. With fewer, handing one over takes longer than it does."""
+KEYWORD_THREADS = 8
+"""Keyword legs at work at the same time; further ones wait for these."""
 SNAPSHOT_AFTER = 5_000
 """Changes that a reading process replays before it writes a snapshot itself, to spare the next one."""
 
@@ -75,6 +84,7 @@ class CollectionIndex:
         """The change up to which the last snapshot goes that was opened, written or looked at here."""
         self._restructured = False
         """Whether the contents are laid out otherwise than in that snapshot."""
+        self._keyword_threads = ThreadPoolExecutor(KEYWORD_THREADS, thread_name_prefix="keyword-leg")
         self._contents = self._newest_snapshot() or self._rebuilt()
         self._catch_up()
 
@@ -241,16 +251,27 @@ class CollectionIndex:
         """The passages that both legs find. In a single-leg mode ``fused`` orders as that leg does."""
         with self._touching.read():
             contents = self._contents
-            keyword = vectors = []
-            if mode != "vector":
-                keyword = contents.keyword.search(query, limit=candidates, allowed=allowed)
-            if mode != "keyword":
-                vectors = contents.vectors.search(vector, limit=candidates, allowed=allowed)
+            by_keyword = partial(contents.keyword.search, query, limit=candidates, allowed=allowed)
+            by_vector = partial(contents.vectors.search, vector, limit=candidates, allowed=allowed)
+            if mode == "hybrid" and len(contents) >= APART_FROM:
+                keyword, vectors = self._at_once(by_keyword, by_vector)
+            else:
+                keyword = by_keyword() if mode != "vector" else []
+                vectors = by_vector() if mode != "keyword" else []
             near = {passage_id for passage_id, _ in vectors}
             missing = [passage_id for passage_id, _ in keyword if passage_id not in near] if mode == "hybrid" else []
             cosines = contents.vectors.cosines(vector, missing)
         weight = {"hybrid": keyword_weight, "keyword": 1.0, "vector": 0.0}[mode]
         return fuse(keyword, vectors, keyword_weight=weight, cosines=cosines, fusion=fusion)
+
+    def _at_once(self, by_keyword: Leg, by_vector: Leg) -> tuple[Found, Found]:
+        """Both legs, each in a thread of its own; neither is at work any more when this ends, whatever happens."""
+        keyword = self._keyword_threads.submit(by_keyword)
+        try:
+            vectors = by_vector()
+        finally:
+            wait([keyword])
+        return keyword.result(), vectors
 
     def allowed(self, document_ids: NDArray[np.int64]) -> AllowedIds:
         """The passages of these documents, as far as they are in the index."""

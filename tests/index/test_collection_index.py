@@ -5,18 +5,20 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from rag.errors import InvalidInput
+from rag.errors import IndexDamaged, InvalidInput
 from rag.index import collection_index
 from rag.index.collection_index import CollectionIndex
 from rag.index.embedder import CARRIED_MODEL
 from rag.index.embedders import Embedders
 from rag.index.index_set import IndexSet
-from rag.index.vectors import VectorIndexKind
+from rag.index.keyword import KeywordIndex
+from rag.index.vectors import VectorIndex, VectorIndexKind
 from rag.records import Document, Passage, Section
 from rag.store.collections import get_or_create_collection
 from rag.store.database import Database
@@ -302,3 +304,35 @@ def test_collection_whose_model_is_not_here_is_refused(sqlite_database: Database
     embedders = Embedders(CARRIED_MODEL, dtype=torch.float32, batch_size=1)
     with pytest.raises(InvalidInput, match="No embedding model 'model'"):
         IndexSet(sqlite_database, embedders, tmp_path).get(corpus.collection)
+
+
+def test_legs_side_by_side_find_what_one_after_the_other_does(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, other = corpus.index(), corpus.vector("blue plum")
+    apart = index.search("green pear", other, mode="hybrid", candidates=10, keyword_weight=0.5)
+    threads = set[str]()
+    keyword_search = KeywordIndex.search
+
+    def noting(self: KeywordIndex, *arguments: Any, **options: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return keyword_search(self, *arguments, **options)
+
+    monkeypatch.setattr(KeywordIndex, "search", noting)
+    monkeypatch.setattr(collection_index, "APART_FROM", 3)
+    beside = index.search("green pear", other, mode="hybrid", candidates=10, keyword_weight=0.5)
+    assert list(beside) == list(apart)
+    assert [name.rpartition("_")[0] for name in threads] == ["keyword-leg"]
+
+
+@pytest.mark.parametrize("leg", [KeywordIndex, VectorIndex])
+def test_a_leg_that_fails_beside_the_other_is_heard_of(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, leg: type
+) -> None:
+    index, vector = corpus.index(), corpus.vector("red apple")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexDamaged("gone")
+
+    monkeypatch.setattr(leg, "search", fail)
+    monkeypatch.setattr(collection_index, "APART_FROM", 3)
+    with pytest.raises(IndexDamaged, match="gone"):
+        index.search("red apple", vector, mode="hybrid", candidates=10, keyword_weight=0.5)
