@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -286,6 +287,34 @@ def test_container_does_not_run_as_root_and_says_when_it_is_ready() -> None:
     assert any(line.startswith("HEALTHCHECK") for line in lines)
     for word in ("rag", "migrations", "pyproject.toml", "constraints.txt"):
         assert any(line.startswith("COPY") and word in line for line in lines)
+
+
+def test_steps_of_the_container_can_be_done_without_docker(tmp_path: Path) -> None:
+    done = runpy.run_path(str(ROOT / "deploy/without_docker.py"))
+    step, do, container = done["Step"], done["do"], done["new_container"](tmp_path / "container")
+    for instruction, rest in (
+        ("WORKDIR", "/src"),
+        ("COPY", "pyproject.toml LICENSE ./"),
+        ("COPY", "migrations migrations"),
+        ("RUN", "useradd --create-home --uid 10001 rag && mkdir /data && chown rag /data"),
+        ("ENV", "PATH=/venv/bin:$PATH RAG_DATA_DIR=/data"),
+        ("WORKDIR", "/home/rag"),
+        ("EXPOSE", "8000"),
+    ):
+        do(step(instruction, rest), container)
+    assert (container.folder / "src/pyproject.toml").read_bytes() == (ROOT / "pyproject.toml").read_bytes()
+    assert (container.folder / "src/migrations/env.py").is_file()
+    assert container.environment["PATH"].startswith(f"{container.folder}/venv/bin:")
+    assert Path(container.environment["RAG_DATA_DIR"]).is_dir()
+    assert container.directory.is_dir()
+    with pytest.raises(done["Failed"], match="ended with 3"):
+        do(step("RUN", "exit 3"), container)
+    with pytest.raises(done["Failed"], match="SHELL is unknown"):
+        do(step("SHELL", "[]"), container)
+    steps = done["read_steps"]((ROOT / "Dockerfile").read_text())
+    assert [one.rest.split()[0] for one in steps if one.instruction == "FROM"] == ["python:3.11-slim"] * 2
+    assert json.loads(next(one.rest for one in steps if one.instruction == "CMD"))[0] == "sh"
+    assert next(one.rest for one in steps if one.instruction == "HEALTHCHECK").count("CMD [") == 1
 
 
 def test_continuous_integration_runs_the_readme_s_test_command() -> None:
