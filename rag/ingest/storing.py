@@ -37,7 +37,7 @@ from rag.store.erasure import erase_document
 from rag.store.index_changes import lock_collection
 from rag.store.near_duplicates import current_text, near_duplicates_of, remove_bands
 from rag.store.passage_vectors import vectors_of_document
-from rag.store.passages import PassageHashes, add_passages, remove_passages
+from rag.store.passages import PassageHashes, remove_passages, replace_passages
 from rag.store.repeated_passages import MIN_DOCUMENTS, count_documents, mark_repeated, unmarked_passages
 from rag.text.clean import normalized_sha256
 from rag.text.context import embedded_passage
@@ -201,16 +201,13 @@ class DocumentStorer:
         repeated = {sha256 for sha256, num in counts.items() if num + 1 >= MIN_DOCUMENTS}
         repeated |= candidates & vectors.repeated
         embedded = embedded_passages(title, passages, repeated)
-        embeddings = vectors.get(session, embedded)  # those of the former passages among them
-        if has_former:
-            remove_passages(session, document_id, self._collection_id)
-        add_passages(
+        replace_passages(
             session,
             document_id,
             self._collection_id,
             version,
             passages,
-            embeddings,
+            vectors.get(session, embedded),  # those of the former passages among them
             vectors.embedding_model,
             hashes=[
                 PassageHashes(
@@ -220,6 +217,7 @@ class DocumentStorer:
                 )
                 for passage, one in zip(passages, embedded, strict=True)
             ],
+            has_former=has_former,
         )
         num_reused = vectors.count_reused(embedded)
         if repeated:

@@ -208,7 +208,7 @@ def list_documents(
 
 
 def insert_document(session: Session, collection_id: int, document: Document, details: DocumentDetails) -> int:
-    """Store a document of a new source, and return its id. Its passages come by ``add_passages``.
+    """Store a document of a new source, and return its id. Its passages come by ``replace_passages``.
 
     Raises:
         NotFound: there is no such collection.

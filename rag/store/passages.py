@@ -61,6 +61,7 @@ def replace_passages(
     embedding_model: str,
     *,
     hashes: Sequence[PassageHashes] | None = None,
+    has_former: bool = True,
 ) -> list[int]:
     """Put these passages in the place of all that the document has; the index changes are logged in the same breath.
 
@@ -68,30 +69,16 @@ def replace_passages(
     search finds. Passages stored without ``hashes`` are never recognised anywhere else. Returns the new ids in the
     order of ``passages``.
 
+    ``has_former`` is False for a document that has none: they are not looked for, and the caller holds
+    :func:`rag.store.index_changes.lock_collection`.
+
     Raises:
         NotFound: there is no such collection.
     """
-    remove_passages(session, document_id, collection_id)
-    return add_passages(session, document_id, collection_id, version, passages, vectors, embedding_model, hashes=hashes)
-
-
-def add_passages(
-    session: Session,
-    document_id: int,
-    collection_id: int,
-    version: int,
-    passages: Sequence[Passage],
-    vectors: NDArray[np.float16] | None,
-    embedding_model: str,
-    *,
-    hashes: Sequence[PassageHashes] | None = None,
-) -> list[int]:
-    """Store the passages of a document that has none; everything else as in :func:`replace_passages`.
-
-    The caller holds :func:`rag.store.index_changes.lock_collection`.
-    """
     if vectors is not None and len(vectors) != len(passages):
         raise ValueError(f"{len(passages)} passages need as many vectors, not {len(vectors)}")
+    if has_former:
+        remove_passages(session, document_id, collection_id)
     if not passages:
         return []
     known: Sequence[PassageHashes | None] = hashes if hashes is not None else [None] * len(passages)
