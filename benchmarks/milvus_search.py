@@ -12,12 +12,11 @@ dropped at the end.
 import argparse
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from vectors import DIMENSION, Data, make_data
+from vectors import DIMENSION, Data, make_data, rate_at_once
 
 from rag.index.allowed_ids import AllowedIds
 from rag.index.milvus_collection import Mark, MilvusCollection
@@ -29,7 +28,6 @@ from rag.store.passages import EmbeddingBatch
 
 LIMIT = 10
 BATCH = 2_000
-NUM_AT_ONCE = 4
 MAX_LINKING_S = 600
 """Longest wait for a server to link what it has taken in; until then it scans."""
 
@@ -115,10 +113,7 @@ def measure(engine: str, kind: VectorIndexKind, search: Search, data: Data, shar
             true = ids[np.argsort(-(vectors @ query.astype(np.float32)))[:LIMIT]].tolist()
             num_true, num_hits = num_true + len(true), num_hits + len(hits)
             num_found += len(set(true) & {one for one, _ in hits})
-        started = time.perf_counter()
-        with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
-            list(pool.map(lambda query, allowed=allowed: search(query, allowed), data.queries))
-        rate = len(data.queries) / (time.perf_counter() - started)
+        rate = rate_at_once(lambda query, allowed=allowed: search(query, allowed), data.queries)
         p50, p95 = np.percentile(times, [50, 95])
         print(
             f"| {engine} {kind} | {share:.4g} | {num_found / num_true:.3f} | {num_hits / num_true:.2f} | {p50:.1f} | "

@@ -17,7 +17,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -26,7 +25,7 @@ import numpy as np
 import psycopg
 from scale import PASSAGES_PER_DOCUMENT, TOP_K, MadeWords, open_made, times_of
 from sqlalchemy import bindparam, column, select, text
-from vectors import DIMENSION, Data, make_data
+from vectors import DIMENSION, NUM_AT_ONCE, Data, make_data, rate_at_once
 
 from rag.assemble import Rag
 from rag.config import Settings
@@ -45,7 +44,6 @@ from rag.store.postgres_search import SearchedGeneration, scan_vectors, walk_vec
 from rag.store.postgres_search_setup import set_up_search
 
 CANDIDATES = 100
-NUM_AT_ONCE = 4
 SHARES = (1.0, 0.5, 0.1, 0.01)
 TS_RANK = """
     WITH query AS (
@@ -224,15 +222,6 @@ def measure_speed(url: str, size: int, num_queries: int) -> None:
                 p50, p95 = np.percentile(times_of(search, queries), [50, 95])
                 rate = rate_at_once(search, queries)
                 print(f"| {mode} | {name} | {p50:.1f} | {p95:.1f} | {rate:.0f} |", flush=True)
-
-
-def rate_at_once(search: Callable[[str], object], queries: Sequence[str]) -> float:
-    """Searches a second, asked by several callers at once."""
-    started = time.perf_counter()
-    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
-        for _ in pool.map(search, queries):
-            pass
-    return len(queries) / (time.perf_counter() - started)
 
 
 def measure_vectors(database: Database, data: Data, limit: int) -> None:

@@ -11,9 +11,11 @@ allow random passages; *elsewhere* allows only the half of the fields that the q
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ LEVELS = ((1000, 0.1), (100, 0.2), (10, 0.3))
 """Vectors under one centre of a level, and its share of their squared length; the rest is each vector's own."""
 OWN = 0.4
 QUERY_COSINE = 0.65
+NUM_AT_ONCE = 4
+Query = TypeVar("Query")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,14 @@ def directions(rng: np.random.Generator, num: int) -> NDArray[np.float32]:
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """The vectors at length 1."""
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def rate_at_once(search: Callable[[Query], object], queries: Iterable[Query]) -> float:
+    """Searches a second, asked by several callers at once."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(NUM_AT_ONCE) as pool:
+        num = sum(1 for _ in pool.map(search, queries))
+    return num / (time.perf_counter() - started)
 
 
 def build(data: Data, kind: VectorIndexKind) -> VectorIndex:
