@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from tests.server_process import COMMAND, environment_of, serving
 
-NUM_ROOMS = 160
+NUM_ROOMS = 300  # several batches, so that there is something between none and all of them
 PLACES = ("behind the door", "in the blue drawer", "under the lamp", "at the reception", "beside the window")
 QUESTIONS = ("Who keeps room 7?", "Who has the key of room 41?", "Where does the key of room 123 hang?")
 
@@ -76,25 +77,39 @@ def test_two_servers_and_an_ingestion_share_everything_at_once(
     rooms = tmp_path / "rooms.jsonl"
     rooms.write_text("".join(json.dumps({"text": room(number)}) + "\n" for number in range(1, NUM_ROOMS)))
     command = [*COMMAND, "ingest", str(rooms), "--text-field", "text", "--json"]
-    seen = []
+    seen = set[int]()
     with (
         Caller(one) as of_one,
         Caller(two) as of_two,
+        ThreadPoolExecutor(1) as checks,
         subprocess.Popen(command, env=environment_of(shared), cwd=tmp_path, stdout=subprocess.PIPE) as ingestion,
     ):
+        checked = checks.submit(check_until_ended, ingestion, one, two)
         while ingestion.poll() is None:
-            seen.append(check_meanwhile(one, two))
+            seen.add(num_documents(one))
+            time.sleep(0.1)
         assert json.loads(ingestion.communicate()[0])["num_added"] == NUM_ROOMS - 1
+        assert checked.result()
     assert of_one.failures == of_two.failures == []
-    assert any(1 < num < NUM_ROOMS for num in seen)  # it was watched at work
+    # It was watched at work. A room more than there are: a note that the checks put in and take out.
+    assert any(2 < num < NUM_ROOMS for num in seen), seen
 
     check_alike(one, two)
     check_log(one, two, of_one, of_two)
     check_nothing_doubled(one, shared, tmp_path)
 
 
-def check_meanwhile(one: httpx.Client, two: httpx.Client) -> int:
-    """What is committed is found and what is deleted is not, at both servers; returns how many rooms there are."""
+def check_until_ended(ingestion: subprocess.Popen[bytes], one: httpx.Client, two: httpx.Client) -> int:
+    """Check again and again; returns how often."""
+    num_checks = 0
+    while ingestion.poll() is None:
+        check_meanwhile(one, two)
+        num_checks += 1
+    return num_checks
+
+
+def check_meanwhile(one: httpx.Client, two: httpx.Client) -> None:
+    """What is committed is found and what is deleted is not, at both servers."""
     num_rooms = num_documents(one)
     for server in (one, two):
         assert f"Keeper{num_rooms - 1}" in " ".join(found(server, f"Keeper{num_rooms - 1}"))
@@ -104,7 +119,6 @@ def check_meanwhile(one: httpx.Client, two: httpx.Client) -> int:
     assert found(one, "Zanzibar") == found(two, "Zanzibar") == ["The umbrella is Zanzibar green."]
     assert two.delete(f"/v1/documents/{note}").status_code == 204
     assert found(one, "Zanzibar") == found(two, "Zanzibar") == []
-    return num_rooms
 
 
 def num_documents(server: httpx.Client) -> int:
