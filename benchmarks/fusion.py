@@ -83,7 +83,7 @@ def _scaled(asked: Asked) -> tuple[Ranking, Ranking]:
 
 
 def convex(weight: float) -> Variant:
-    """What ships, with a weight."""
+    """Scores, with the same weights for every query."""
 
     def ranking(asked: Asked) -> Ranking:
         by_keyword, by_vector = _scaled(asked)
@@ -102,13 +102,15 @@ def convex_of_cosines(weight: float, factor: float) -> Variant:
     return ranking
 
 
-def standard_scores(weight: float) -> Variant:
-    """Both legs by mean and deviation."""
+def adaptive(weight: float, standout: float) -> Variant:
+    """Both legs by mean and deviation; the one whose best passage stands out more gains. So what ships does."""
 
     def ranking(asked: Asked) -> Ranking:
         both = np.array([[s.keyword or 0.0, s.vector or 0.0] for s in asked.scores.values()])
         z = (both - both.mean(axis=0)) / (both.std(axis=0) + 1e-9)
-        return dict(zip(asked.scores, (z @ np.array([weight, 1 - weight])).tolist(), strict=True))
+        by_keyword, by_vector = z.max(axis=0)
+        odds = weight / (1 - weight) * math.exp(standout * (by_keyword - by_vector))
+        return dict(zip(asked.scores, (z @ np.array([odds, 1]) / (1 + odds)).tolist(), strict=True))
 
     return ranking
 
@@ -139,6 +141,17 @@ def _beside(asked: Asked, scores: Ranking, passage: int) -> Iterator[float]:
             yield scores[other]
 
 
+def in_proportion(base: Variant) -> Variant:
+    """A ranking whose best passage has 1 and an average one 0, as the service shows it."""
+
+    def ranking(asked: Asked) -> Ranking:
+        scores = base(asked)
+        best = max(scores.values()) or 1.0
+        return {p: max(score / best, 0.0) for p, score in scores.items()}
+
+    return ranking
+
+
 def reranked(base: Variant, weight: float) -> Variant:
     """A ranking with the reader's relevance added where it read."""
 
@@ -153,15 +166,20 @@ VARIANTS: Mapping[str, Variant] = {
     "vector (cosine)": vector,
     **{f"reciprocal ranks, k = {k}, weight {w}": reciprocal_ranks(k, w) for k in (60, 5) for w in (0.4, 0.5)},
     **{f"convex, weight {w}": convex(w) for w in (0.2, 0.3, 0.4, 0.5, 0.6)},
-    **{f"standard scores, weight {w}": standard_scores(w) for w in (0.3, 0.4)},
+    **{f"standard scores, weight {w}": adaptive(w, 0) for w in (0.2, 0.3, 0.4)},
+    **{
+        f"adaptive, weight {w}, standout {standout}": adaptive(w, standout)
+        for w in (0.2, 0.3, 0.4)
+        for standout in (0.4, 0.7, 1.0)
+    },
     **{f"convex, weight 0.4, neighbours x {w}": raised_by_neighbours(convex(0.4), w) for w in (0.1, 0.3)},
     "convex, cosines as they are": convex_of_cosines(0.4, 1.6),
     "convex, weight by the nearest cosine": trusting_near_cosines(0.5, steepness=10, middle=0.65),
 }
 RERANKED: Mapping[str, Variant] = {
-    f"{name}, reranked, relevance x {w}": reranked(VARIANTS[name], w)
-    for name in ("convex, weight 0.3", "convex, weight 0.4", "convex, cosines as they are")
-    for w in (0.3, 1.0)
+    f"{name}, reranked, relevance x {w}": reranked(base, w)
+    for name, base in (("adaptive", in_proportion(adaptive(0.3, 0.7))), ("convex, weight 0.4", convex(0.4)))
+    for w in (0.3, 1.0, 1.7, 2.5)
 }
 
 
@@ -184,13 +202,14 @@ def main() -> None:
             asked = {path.stem: _ask(service, path, arguments) for path in arguments.paths}
     variants = {**VARIANTS, **(RERANKED if arguments.reranked else {})}
     names = " | ".join(f"{name} ({len(queries)})" for name, queries in asked.items())
-    print(f"| nDCG@10 | {names} | beside the better leg |")
-    print("|---" * (len(asked) + 2) + "|")
+    print(f"| nDCG@10 | {names} | mean gain over the better leg | least |")
+    print("|---" * (len(asked) + 3) + "|")
     better = {name: max(_mean(queries, leg) for leg in (keyword, vector)) for name, queries in asked.items()}
     for label, variant in variants.items():
         figures = {name: _mean(queries, variant) for name, queries in asked.items()}
-        gain = sum(figures[name] / better[name] - 1 for name in asked) / len(asked)
-        print(f"| {label} | {' | '.join(f'{value:.3f}' for value in figures.values())} | {gain:+.1%} |")
+        gains = [figures[name] / better[name] - 1 for name in asked]
+        cells = " | ".join(f"{value:.3f}" for value in figures.values())
+        print(f"| {label} | {cells} | {sum(gains) / len(gains):+.1%} | {min(gains):+.1%} |")
 
 
 def _mean(queries: Sequence[Asked], variant: Variant) -> float:

@@ -17,7 +17,7 @@ from pydantic_settings import (
 )
 
 from rag.errors import InvalidInput
-from rag.records import PersonalDataKind, RetentionMode
+from rag.records import Fusion, PersonalDataKind, RetentionMode
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:]+")
 """A name or an address; one of IPv6 without its brackets."""
@@ -116,10 +116,12 @@ class Settings(BaseSettings):
         description="exact scans all vectors; hnsw walks a graph, nearly exact; auto: exact below 50,000 passages. A "
         "change takes effect with the next `rag ingest` or `rag index build`.",
     )
-    fusion: Literal["convex", "rrf"] = Field(
-        "convex", description="How the legs are brought together: by their scores, or by reciprocal ranks."
+    fusion: Fusion = Field(
+        "adaptive",
+        description="How the legs are brought together: by their scores, where the leg whose best passage stands out "
+        "more counts more (adaptive) or not (convex), or by reciprocal ranks (rrf).",
     )
-    keyword_weight: float = Field(0.4, ge=0, le=1, description="Share of the keyword leg in the fused score.")
+    keyword_weight: float = Field(0.3, ge=0, le=1, description="Share of the keyword leg in the fused score.")
     candidates: int = Field(100, ge=1, le=10_000, description="Passages that each leg proposes.")
     max_candidates: int = Field(1_000, ge=1, le=10_000, description="Most that a request may ask for.")
     rerank: bool = Field(False, description="Whether the reader orders the first passages anew.")

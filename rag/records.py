@@ -12,7 +12,7 @@ Metadata = Mapping[str, str | int | float | bool | None]
 
 Origin = Literal["real", "synthetic"]
 SearchMode = Literal["hybrid", "keyword", "vector"]
-Fusion = Literal["convex", "rrf"]
+Fusion = Literal["adaptive", "convex", "rrf"]
 Role = Literal["reader", "contributor", "reviewer", "administrator"]
 """What somebody may do; each may do what those before it may. See ``rag.api.permissions``."""
 ModelKind = Literal["reader", "embedding", "language"]

@@ -134,7 +134,7 @@ def _options(then: LoggedAnswer) -> AskOptions:
         search=SearchOptions(
             mode=settings.get("mode", "hybrid"),
             fusion=settings.get("fusion", "convex"),
-            keyword_weight=settings.get("keyword_weight"),
+            keyword_weight=settings.get("keyword_weight", 0.4),
             candidates=settings.get("candidates", settings.get("num_candidates")),
             rerank=settings.get("rerank", False),
         ),

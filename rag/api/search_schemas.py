@@ -28,7 +28,9 @@ class SearchOptionsRequest(Request):
     """How to search; what is left out is as the settings have it."""
 
     fusion: Fusion | None = Field(
-        None, description="convex: by the scores of both legs; rrf: by the ranks they give (reciprocal rank fusion)."
+        None,
+        description="adaptive: by the scores of both legs, where the one whose best passage stands out more counts "
+        "more; convex: by scores alone; rrf: by the ranks they give (reciprocal rank fusion).",
     )
     weights: FusionWeights | None = Field(None, description="What each leg counts in the fused score.")
     candidates: StrictInt | None = Field(None, description="Passages that each leg proposes; at most max_candidates.")

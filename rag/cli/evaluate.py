@@ -108,6 +108,7 @@ def retrieval(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A file in SQuAD format, or a folder in BEIR's layout.")],
     split: Annotated[str, typer.Option(help="Of a folder: whose judgements, qrels/SPLIT.tsv.")] = "test",
+    rerank: Annotated[bool, typer.Option(help="Measure the reader's order, too; it takes most of the time.")] = True,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -118,10 +119,11 @@ def retrieval(
 
     # The limit is there for requests; a collection's queries are what they are.
     settings = settings_of(context).model_copy(update={"max_question_chars": sys.maxsize})
+    arms = {name: options for name, options in ARMS.items() if rerank or not options.rerank}
     with Rag(settings) as service:
         collection, queries = _judged(service, file, split=split, limit=limit, seed=seed)
-        with Counter("searches", total=len(ARMS) * len(queries)) as counter:
-            metrics = evaluate_retrieval(service.retriever, collection, queries, on_query=counter.show)
+        with Counter("searches", total=len(arms) * len(queries)) as counter:
+            metrics = evaluate_retrieval(service.retriever, collection, queries, on_query=counter.show, arms=arms)
     if as_json:
         print_json(metrics)
         return

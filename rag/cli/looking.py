@@ -22,7 +22,7 @@ CallerLabelOption = Annotated[
     ),
 ]
 
-FusionOption = Annotated[str | None, typer.Option(help="How both legs are brought together: convex or rrf.")]
+FusionOption = Annotated[str | None, typer.Option(help="How both legs are brought together: adaptive, convex or rrf.")]
 KeywordWeightOption = Annotated[float | None, typer.Option(help="The keyword leg's share of that, 0 to 1.")]
 CandidatesOption = Annotated[int | None, typer.Option(help="Passages that each leg proposes.")]
 RerankOption = Annotated[
@@ -46,7 +46,7 @@ def search_options(
     if mode not in get_args(SearchMode):
         raise InvalidInput(f"The mode {mode!r} is unknown; it is hybrid, keyword or vector.")
     if fusion is not None and fusion not in get_args(Fusion):
-        raise InvalidInput(f"The fusion {fusion!r} is unknown; it is convex or rrf.")
+        raise InvalidInput(f"The fusion {fusion!r} is unknown; it is adaptive, convex or rrf.")
     return SearchOptions(
         mode=mode,  # type: ignore[arg-type]
         fusion=fusion,  # type: ignore[arg-type]

@@ -245,7 +245,7 @@ class CollectionIndex:
         mode: SearchMode,
         candidates: int,
         keyword_weight: float,
-        fusion: Fusion = "convex",
+        fusion: Fusion = "adaptive",
         allowed: AllowedIds | None = None,
     ) -> Ranking:
         """The passages that both legs find. In a single-leg mode ``fused`` orders as that leg does."""

@@ -1,6 +1,16 @@
-"""Fusing the two legs: by their scores, or by the ranks they give.
+"""Fusing the two legs: by their scores, with weights for each query or the same for all, or by the ranks they give.
 
-By score, a convex combination (Bruch, Gai and Ingber, 2023):
+Adaptive, by standard scores (z: how many deviations a passage's score lies above the mean of all candidates) and with
+weights for each query:
+
+    x = v * z(bm25) + (1 - v) * z(cosine),    v / (1 - v) = w / (1 - w) * exp(STANDOUT * (max z(bm25) - max z(cosine)))
+
+    fused = x / max(x), at least 0
+
+So the leg whose best passage stands out more counts more: how far the scores of a search spread predicts how good it is
+(Shtok, Kurland, Carmel, Raiber and Markovits, 2012). The best passage has 1, an average candidate 0.
+
+Convex, by scores with the same weights for every query (Bruch, Gai and Ingber, 2023):
 
     fused = w * bm25 / max(bm25) + (1 - w) * minmax(cosine)
 
@@ -12,6 +22,7 @@ By rank, reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009), scaled so
     fused = w * (k + 1) / (k + rank_keyword) + (1 - w) * (k + 1) / (k + rank_vector)
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -19,6 +30,9 @@ from rag.records import Fusion, HitScores
 
 RRF_K = 5
 """How slowly a rank loses its worth: small, so that the first places stand out. The custom is 60."""
+STANDOUT = 0.7
+"""How much a leg gains by a best passage that stands out more than the other leg's: chosen with the default weight of
+the keyword leg on the sets that may be tuned on, see docs/retrieval.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +80,7 @@ def fuse(
     *,
     keyword_weight: float,
     cosines: Mapping[int, float],
-    fusion: Fusion = "convex",
+    fusion: Fusion = "adaptive",
 ) -> Ranking:
     """Fuse hits (passage id, score) of both legs; equal scores are ordered by passage id.
 
@@ -75,18 +89,16 @@ def fuse(
     """
     bm25, similarity = dict(keyword), {**cosines, **dict(vector)}
     keyword_ranks, vector_ranks = _ranks(keyword), _ranks(vector)
-    if fusion == "rrf":
-        by_keyword, by_vector = _by_rank(keyword_ranks), _by_rank(vector_ranks)
+    candidates = bm25.keys() | similarity.keys()
+    if fusion == "adaptive":
+        scores = _by_standout(bm25, similarity, candidates, keyword_weight)
+    elif fusion == "rrf":
+        scores = _weighed(_by_rank(keyword_ranks), _by_rank(vector_ranks), candidates, keyword_weight)
     else:
-        by_keyword, by_vector = _by_maximum(bm25), _by_range(similarity)
-    vector_weight = 1 - keyword_weight
-    fused = {
-        one: keyword_weight * by_keyword.get(one, 0.0) + vector_weight * by_vector.get(one, 0.0)
-        for one in bm25.keys() | similarity.keys()
-    }
+        scores = _weighed(_by_maximum(bm25), _by_range(similarity), candidates, keyword_weight)
     return Ranking(
-        passage_ids=[one for _, one in sorted((-score, one) for one, score in fused.items())],
-        fused=fused,
+        passage_ids=[one for _, one in sorted((-score, one) for one, score in scores.items())],
+        fused={one: max(score, 0.0) for one, score in scores.items()},
         bm25=bm25,
         cosines=similarity,
         keyword_ranks=keyword_ranks,
@@ -96,6 +108,40 @@ def fuse(
 
 def _ranks(hits: Sequence[tuple[int, float]]) -> dict[int, int]:
     return {passage_id: rank for rank, (passage_id, _) in enumerate(hits, start=1)}
+
+
+def _weighed(
+    by_keyword: Mapping[int, float], by_vector: Mapping[int, float], candidates: Set[int], keyword_weight: float
+) -> dict[int, float]:
+    vector_weight = 1 - keyword_weight
+    return {
+        one: keyword_weight * by_keyword.get(one, 0.0) + vector_weight * by_vector.get(one, 0.0) for one in candidates
+    }
+
+
+def _by_standout(
+    bm25: Mapping[int, float], cosines: Mapping[int, float], candidates: Set[int], keyword_weight: float
+) -> dict[int, float]:
+    by_keyword = _standard_scores(bm25, candidates, missing=0.0)
+    by_vector = _standard_scores(cosines, candidates, missing=min(cosines.values(), default=0.0))
+    ahead = max(by_keyword.values(), default=0.0) - max(by_vector.values(), default=0.0)
+    keyword_odds = keyword_weight * math.exp(STANDOUT * ahead)
+    weighed = _weighed(by_keyword, by_vector, candidates, keyword_odds / (keyword_odds + 1 - keyword_weight))
+    best = max(weighed.values(), default=0.0)
+    # Where none is better than another, all are the best.
+    return {one: score / best if best > 0 else 1.0 for one, score in weighed.items()}
+
+
+def _standard_scores(scores: Mapping[int, float], candidates: Set[int], *, missing: float) -> dict[int, float]:
+    """How many deviations each lies above the mean; 0 for all where all are equal. Sums are exact, so that their order,
+    which is that of a set, changes no bit."""
+    all_scores = {one: scores.get(one, missing) for one in candidates}
+    mean = math.fsum(all_scores.values()) / (len(all_scores) or 1)
+    deviation = math.sqrt(math.fsum((score - mean) ** 2 for score in all_scores.values()) / (len(all_scores) or 1))
+    # Equal scores differ from their mean by rounding.
+    if deviation <= 1e-9 * abs(mean):
+        return dict.fromkeys(all_scores, 0.0)
+    return {one: (score - mean) / deviation for one, score in all_scores.items()}
 
 
 def _by_rank(ranks: Mapping[int, int]) -> dict[int, float]:

@@ -165,7 +165,7 @@ class MilvusIndex:
         words: list[tuple[int, float]] | None = None
         if mode != "vector" and not self._milvus.server.abilities.has_full_text:
             self._require_words()
-            found = in_sql(query, vector, mode="keyword", candidates=candidates, keyword_weight=1, fusion="convex")
+            found = in_sql(query, vector, mode="keyword", candidates=candidates, keyword_weight=1, fusion=fusion)
             words = list(found.bm25.items())
         legs = partial(self._legs, query, vector, mode=mode, limit=candidates, allowed=allowed, words=words)
         try:

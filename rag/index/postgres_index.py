@@ -137,7 +137,7 @@ class PostgresIndex:
         mode: SearchMode,
         candidates: int,
         keyword_weight: float,
-        fusion: Fusion = "convex",
+        fusion: Fusion = "adaptive",
         documents: MatchingDocuments | None = None,
     ) -> Ranking:
         """The passages that both legs find, as of one moment. In a single-leg mode ``fused`` orders as that leg does.

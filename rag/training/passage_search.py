@@ -16,7 +16,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float16]]
 
 NUM_CANDIDATES = 100
 """Passages that each leg proposes, as in answering."""
-KEYWORD_WEIGHT = 0.4
+KEYWORD_WEIGHT = 0.3
 
 
 class PassageSearch:

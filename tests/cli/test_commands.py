@@ -262,6 +262,7 @@ def test_evaluation_prints_the_promised_figures(rag: Command, tmp_path: Path) ->
     ways = {"hybrid", "keyword", "vector", "reranked"}
     assert set(rag.json("evaluate", "retrieval", str(path), "--limit", "1")) == ways
     assert "mrr_at_10" in rag("evaluate", "retrieval", str(path))
+    assert set(rag.json("evaluate", "retrieval", str(path), "--no-rerank")) == ways - {"reranked"}
 
 
 def test_folder_in_the_layout_of_beir_is_evaluated(rag: Command, tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def test_search_is_told_how_and_says_why(rag: Command, folder: Path) -> None:
         (["ask", "Who?", "--collection", "nope"], "no collection"),
         (["ask", "Who?", "--filter", "team"], "name=value"),
         (["search", "x", "--mode", "magic"], "hybrid, keyword or vector"),
-        (["search", "x", "--fusion", "magic"], "convex or rrf"),
+        (["search", "x", "--fusion", "magic"], "adaptive, convex or rrf"),
         (["ingest", "nowhere"], "no file or folder"),
         (["ingest", ".", "--origin", "made-up"], "real or synthetic"),
         (["ingest", ".", "--tag", "=x"], "name=value"),

@@ -164,7 +164,7 @@ def test_other_readers_thresholds_and_searches_are_another_run(local: Rag, short
         evaluation = _evaluation(service, short)
         with pytest.raises(InvalidInput) as refused:
             _run(evaluation, short, resume_id=run_id)
-    for words in ("abstain_below was", "is 0.125 now", "keyword_weight was 0.4 and is 0.75 now", "model was"):
+    for words in ("abstain_below was", "is 0.125 now", "keyword_weight was 0.3 and is 0.75 now", "model was"):
         assert words in str(refused.value)
 
 
