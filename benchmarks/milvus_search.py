@@ -102,6 +102,8 @@ def measure(engine: str, kind: VectorIndexKind, search: Search, data: Data, shar
     rng = np.random.default_rng(1)
     for share in shares:
         ids = np.flatnonzero(rng.random(len(data.vectors)) < share)
+        if not len(ids):
+            continue  # so small a share of so few leaves none
         allowed = None if share == 1 else AllowedIds.of_ids(ids)
         vectors = data.vectors[ids].astype(np.float32)
         search(data.queries[0], allowed)  # what is loaded at first use
