@@ -26,8 +26,10 @@ from rag.store.repeated_passages import repeated_passage_ids
 from rag.text.clean import normalized_sha256
 
 RELEVANCE_WEIGHT = 1.7
-"""What the reader's relevance counts beside the fused score where hits are reranked; both lie between 0 and 1. Chosen on
-SQuAD *train* and on SciFact's *train* split, see docs/retrieval.md."""
+"""What the reader's relevance counts beside the fused score where hits are reranked; both lie between 0 and 1.
+
+Chosen on SQuAD *train* and on SciFact's *train* split, see docs/retrieval.md.
+"""
 AS_SET = SearchOptions()
 """Everything as the settings have it."""
 

@@ -122,26 +122,29 @@ def _weighed(
 def _by_standout(
     bm25: Mapping[int, float], cosines: Mapping[int, float], candidates: Set[int], keyword_weight: float
 ) -> dict[int, float]:
-    by_keyword = _standard_scores(bm25, candidates, missing=0.0)
-    by_vector = _standard_scores(cosines, candidates, missing=min(cosines.values(), default=0.0))
-    ahead = max(by_keyword.values(), default=0.0) - max(by_vector.values(), default=0.0)
+    lowest = min(cosines.values(), default=0.0)
+    by_keyword = _standard_scores([bm25.get(one, 0.0) for one in candidates])
+    by_vector = _standard_scores([cosines.get(one, lowest) for one in candidates])
+    ahead = max(by_keyword, default=0.0) - max(by_vector, default=0.0)
     keyword_odds = keyword_weight * math.exp(STANDOUT * ahead)
-    weighed = _weighed(by_keyword, by_vector, candidates, keyword_odds / (keyword_odds + 1 - keyword_weight))
-    best = max(weighed.values(), default=0.0)
+    share = keyword_odds / (keyword_odds + 1 - keyword_weight)
+    weighed = [share * word + (1 - share) * near for word, near in zip(by_keyword, by_vector, strict=True)]
+    best = max(weighed, default=0.0)
     # Where none is better than another, all are the best.
-    return {one: score / best if best > 0 else 1.0 for one, score in weighed.items()}
+    return {one: score / best if best > 0 else 1.0 for one, score in zip(candidates, weighed, strict=True)}
 
 
-def _standard_scores(scores: Mapping[int, float], candidates: Set[int], *, missing: float) -> dict[int, float]:
-    """How many deviations each lies above the mean; 0 for all where all are equal. Sums are exact, so that their order,
-    which is that of a set, changes no bit."""
-    all_scores = {one: scores.get(one, missing) for one in candidates}
-    mean = math.fsum(all_scores.values()) / (len(all_scores) or 1)
-    deviation = math.sqrt(math.fsum((score - mean) ** 2 for score in all_scores.values()) / (len(all_scores) or 1))
+def _standard_scores(scores: Sequence[float]) -> list[float]:
+    """How many deviations each lies above the mean; 0 for all where all are equal.
+
+    Sums are exact, so that the order of the scores, which is that of a set, changes no bit.
+    """
+    num = len(scores) or 1
+    mean = math.fsum(scores) / num
+    off = [score - mean for score in scores]
+    deviation = math.sqrt(math.fsum([one * one for one in off]) / num)
     # Equal scores differ from their mean by rounding.
-    if deviation <= 1e-9 * abs(mean):
-        return dict.fromkeys(all_scores, 0.0)
-    return {one: (score - mean) / deviation for one, score in all_scores.items()}
+    return [one / deviation for one in off] if deviation > 1e-9 * abs(mean) else [0.0] * len(off)
 
 
 def _by_rank(ranks: Mapping[int, int]) -> dict[int, float]:
