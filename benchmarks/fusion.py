@@ -74,6 +74,11 @@ def reciprocal_ranks(k: int, weight: float) -> Variant:
     return ranking
 
 
+def shipped(asked: Asked) -> Ranking:
+    """As the service fuses, with its own settings."""
+    return {p: s.fused or 0.0 for p, s in asked.scores.items()}
+
+
 def _scaled(asked: Asked) -> tuple[Ranking, Ranking]:
     """BM25 by its maximum, cosines by their range."""
     bm25 = {p: s.keyword or 0.0 for p, s in asked.scores.items()}
@@ -103,7 +108,7 @@ def convex_of_cosines(weight: float, factor: float) -> Variant:
 
 
 def adaptive(weight: float, standout: float) -> Variant:
-    """Both legs by mean and deviation; the one whose best passage stands out more gains. So what ships does."""
+    """Both legs by mean and deviation; the one whose best passage stands out more gains."""
 
     def ranking(asked: Asked) -> Ranking:
         both = np.array([[s.keyword or 0.0, s.vector or 0.0] for s in asked.scores.values()])
@@ -141,17 +146,6 @@ def _beside(asked: Asked, scores: Ranking, passage: int) -> Iterator[float]:
             yield scores[other]
 
 
-def in_proportion(base: Variant) -> Variant:
-    """A ranking whose best passage has 1 and an average one 0, as the service shows it."""
-
-    def ranking(asked: Asked) -> Ranking:
-        scores = base(asked)
-        best = max(scores.values()) or 1.0
-        return {p: max(score / best, 0.0) for p, score in scores.items()}
-
-    return ranking
-
-
 def reranked(base: Variant, weight: float) -> Variant:
     """A ranking with the reader's relevance added where it read."""
 
@@ -164,6 +158,7 @@ def reranked(base: Variant, weight: float) -> Variant:
 VARIANTS: Mapping[str, Variant] = {
     "keyword (BM25)": keyword,
     "vector (cosine)": vector,
+    "hybrid as shipped": shipped,
     **{f"reciprocal ranks, k = {k}, weight {w}": reciprocal_ranks(k, w) for k in (60, 5) for w in (0.4, 0.5)},
     **{f"convex, weight {w}": convex(w) for w in (0.2, 0.3, 0.4, 0.5, 0.6)},
     **{f"standard scores, weight {w}": adaptive(w, 0) for w in (0.2, 0.3, 0.4)},
@@ -178,7 +173,7 @@ VARIANTS: Mapping[str, Variant] = {
 }
 RERANKED: Mapping[str, Variant] = {
     f"{name}, reranked, relevance x {w}": reranked(base, w)
-    for name, base in (("adaptive", in_proportion(adaptive(0.3, 0.7))), ("convex, weight 0.4", convex(0.4)))
+    for name, base in (("as shipped", shipped), ("convex, weight 0.4", convex(0.4)))
     for w in (0.3, 1.0, 1.7, 2.5)
 }
 

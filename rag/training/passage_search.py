@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.config import Settings
 from rag.index.allowed_ids import AllowedIds
 from rag.index.fusion import fuse
 from rag.index.keyword import KeywordEntry, KeywordIndex
@@ -14,9 +15,9 @@ from rag.training.examples import ReaderExamples
 Embed = Callable[[Sequence[str]], NDArray[np.float16]]
 """Unit vectors of texts, as ``rag.index.embedder.Embedder.embed`` gives them."""
 
-NUM_CANDIDATES = 100
-"""Passages that each leg proposes, as in answering."""
-KEYWORD_WEIGHT = 0.3
+NUM_CANDIDATES: int = Settings.model_fields["candidates"].default
+KEYWORD_WEIGHT: float = Settings.model_fields["keyword_weight"].default
+"""Passages that each leg proposes, and the weight of the keyword leg: as in answering."""
 
 
 class PassageSearch:
