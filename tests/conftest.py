@@ -8,7 +8,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial, partialmethod
 from pathlib import Path
 from types import ModuleType
@@ -110,7 +110,9 @@ def postgres_url() -> Iterator[str]:
             server.start()  # it waits ten seconds only, which a busy machine may exceed
         with server:
             url = server.get_uri(driver="psycopg")
-            _run_sql(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+            # Its log would grow to a gigabyte, and every database of a test is written to it.
+            lighter = ("fsync = off", "max_wal_size = '128MB'")
+            _run_sql(url, *(f"ALTER SYSTEM SET {setting}" for setting in lighter), "SELECT pg_reload_conf()")
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,9 +188,10 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def new_postgres_url(postgres_url: str, migrated_postgres_database: str) -> Callable[[], str]:
+def new_postgres_url(postgres_url: str, migrated_postgres_database: str) -> Iterator[Callable[[], str]]:
     """Makes fresh PostgreSQL databases with all tables; each call gives the URL of another one."""
-    return partial(_copy_of, postgres_url, migrated_postgres_database)
+    with ExitStack() as made:
+        yield lambda: made.enter_context(_copy_of(postgres_url, migrated_postgres_database))
 
 
 @pytest.fixture
@@ -198,9 +201,10 @@ def postgres_copy(new_postgres_url: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def postgres_search_url(postgres_url: str, searching_postgres_database: str) -> str:
+def postgres_search_url(postgres_url: str, searching_postgres_database: str) -> Iterator[str]:
     """The URL of a fresh PostgreSQL database with all tables and with the search inside it."""
-    return _copy_of(postgres_url, searching_postgres_database)
+    with _copy_of(postgres_url, searching_postgres_database) as url:
+        yield url
 
 
 @pytest.fixture
@@ -212,7 +216,8 @@ def postgres_search_database(postgres_search_url: str) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def shared_search_database(postgres_url: str, searching_postgres_database: str) -> Iterator[Database]:
     """A PostgreSQL database with the search inside it for all tests of a module: each takes collections of its own."""
-    yield from _opened(_copy_of(postgres_url, searching_postgres_database))
+    with _copy_of(postgres_url, searching_postgres_database) as url:
+        yield from _opened(url)
 
 
 @pytest.fixture(scope="session")
@@ -250,7 +255,8 @@ def blank_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
     if request.param == "sqlite":
         yield from _opened(f"sqlite:///{tmp_path / 'blank' / 'rag.db'}")
     else:
-        yield from _opened(_copy_of(request.getfixturevalue("postgres_url"), "template1"))
+        with _copy_of(request.getfixturevalue("postgres_url"), "template1") as url:
+            yield from _opened(url)
 
 
 @contextmanager
@@ -260,9 +266,8 @@ def _new_sqlite_storage(migrated: Path, folder: Path) -> Iterator[Storage]:
 
 @contextmanager
 def _new_postgres_storage(server_url: str, template: str, _: Path) -> Iterator[Storage]:
-    url = _copy_of(server_url, template)
-    yield {"database_url": url, "search": "postgres"}
-    _run_sql(server_url, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")  # hundreds would fill a disk
+    with _copy_of(server_url, template) as url:
+        yield {"database_url": url, "search": "postgres"}
 
 
 def _opened(url: str) -> Iterator[Database]:
@@ -271,10 +276,14 @@ def _opened(url: str) -> Iterator[Database]:
     database.dispose()
 
 
-def _copy_of(server_url: str, template: str) -> str:
+@contextmanager
+def _copy_of(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     _run_sql(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    return _with_name(server_url, name)
+    try:
+        yield _with_name(server_url, name)
+    finally:
+        _run_sql(server_url, f"DROP DATABASE {name} WITH (FORCE)")  # hundreds would fill a disk
 
 
 def _with_name(server_url: str, name: str) -> str:

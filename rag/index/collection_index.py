@@ -8,7 +8,6 @@ added is found, and what was removed is not, at once.
 
 import logging
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.disk import TemporaryFolder
 from rag.errors import IndexDamaged
 from rag.index.allowed_ids import AllowedIds
 from rag.index.filter_cache import FilterCache
@@ -79,7 +79,7 @@ class CollectionIndex:
         self._updating = threading.RLock()
         self._touching = ReadWriteLock()
         self._filters = FilterCache(database, collection_id, allowed_of=self.allowed)
-        self._working = Path(tempfile.mkdtemp(prefix="rag-keyword-"))
+        self._working = TemporaryFolder("rag-keyword-")
         self._snapshot_id = -1
         """The change up to which the last snapshot goes that was opened, written or looked at here."""
         self._restructured = False
@@ -160,7 +160,7 @@ class CollectionIndex:
 
     def close(self) -> None:
         """Remove this process's working copy of the keyword index."""
-        shutil.rmtree(self._working, ignore_errors=True)
+        self._working.remove()
 
     def refresh(self, newest: int | None = None) -> int:
         """Replay what was committed since; returns the last change id that is in.
@@ -323,7 +323,7 @@ class CollectionIndex:
             embedding_model=self._embedding_model,
             dimension=self._dimension,
             kind=self._vector_index,
-            working=self._working,
+            working=self._working.path,
         )
         with self._database.read() as session:
             if contents.change_id > last_change_id(session, self._collection_id):
@@ -332,7 +332,7 @@ class CollectionIndex:
 
     def _rebuilt(self) -> IndexContents:
         """Both indexes from SQL, no text embedded again."""
-        contents = IndexContents.empty(self._dimension, kind=self._vector_index, working=self._working)
+        contents = IndexContents.empty(self._dimension, kind=self._vector_index, working=self._working.path)
         with self._database.read() as session:
             # Read first: what is committed meanwhile is replayed after, and replaying twice does no harm.
             change_id = last_change_id(session, self._collection_id)

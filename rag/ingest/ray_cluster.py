@@ -1,13 +1,12 @@
 """A Ray cluster: one at an address, or one of this machine alone that ends with the run; and its errors in words."""
 
 import logging
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from rag.disk import TemporaryFolder
 from rag.environment import environment
 from rag.errors import ClusterUnavailable, InvalidInput
 
@@ -42,7 +41,7 @@ class RayCluster:
             ClusterUnavailable: no cluster answers at the address, or it is not one that this process can use.
         """
         self._under_way: set[Any] = set()
-        self._folder: str | None = None
+        self._folder: TemporaryFolder | None = None
         with environment(_QUIET if address else _QUIET | _LOOPBACK_ONLY):
             self._ray = _import_ray()
             self._is_own = not self._ray.is_initialized()
@@ -96,7 +95,7 @@ class RayCluster:
         if self._is_own:
             self._ray.shutdown()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
     def _connect(self, address: str | None, num_cpus: int) -> None:
         usual: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
@@ -105,14 +104,14 @@ class RayCluster:
                 _require_answer(address)
                 self._ray.init(address=address, **usual)
                 return
-            self._folder = tempfile.mkdtemp(prefix="rag-ray-")
+            self._folder = TemporaryFolder("rag-ray-")
             self._ray.init(
                 address="local",
                 num_cpus=num_cpus or None,
                 num_gpus=0,
                 include_dashboard=False,
                 object_store_memory=STORE_BYTES,
-                _temp_dir=self._folder,
+                _temp_dir=str(self._folder.path),
                 **usual,
             )
         except (OSError, RuntimeError, ValueError, AssertionError, self._ray.exceptions.RayError) as error:

@@ -1,12 +1,11 @@
 """A database of its own for what is only tried out, on the disk so that it may grow, and gone afterwards."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import URL
 
+from rag.disk import TemporaryFolder
 from rag.errors import StoreUnavailable
 from rag.store.database import Database
 from rag.store.tables import Base
@@ -20,14 +19,13 @@ def scratch_database() -> Iterator[Database]:
         StoreUnavailable: nothing can be written there.
     """
     try:
-        folder = tempfile.TemporaryDirectory(prefix="rag-")
+        folder = TemporaryFolder("rag-scratch-")
     except OSError as error:
         raise StoreUnavailable(
             f"No temporary folder can be made ({error.strerror}); set TMPDIR to a folder that can be written."
         ) from error
-    with folder as name:
-        path = Path(name) / "scratch.db"
-        database = Database(URL.create("sqlite", database=str(path)).render_as_string())
+    with folder:
+        database = Database(URL.create("sqlite", database=str(folder.path / "scratch.db")).render_as_string())
         try:
             with database.migrate() as connection:
                 Base.metadata.create_all(connection)
