@@ -90,8 +90,10 @@ def _remove(path: Path, lock: int) -> None:
 def _remove_abandoned(prefix: str) -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*/{IN_USE}"):
         try:
+            if path.parent.lstat().st_uid != os.getuid():
+                continue  # another user's, whose file may be a pipe that never answers
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path.parent, ignore_errors=True)
         except OSError:
-            continue  # in use, another user's, or gone just now
+            continue  # in use, or gone just now

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.disk import TemporaryFolder
+from rag.disk import IN_USE, TemporaryFolder
 
 MAKE_ONE_AND_WAIT = """
 import sys
@@ -62,3 +63,13 @@ def test_folder_without_a_lock_is_nobodys_to_remove(tmp_path: Path) -> None:
     (tmp_path / "of-a-test-begun").mkdir()
     with TemporaryFolder("of-a-test-"):
         assert (tmp_path / "of-a-test-begun").exists()
+
+
+def test_folder_of_another_user_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    theirs = tmp_path / "of-a-test-theirs"
+    theirs.mkdir()
+    os.mkfifo(theirs / IN_USE)  # opening it would wait for ever
+    somebody_else = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: somebody_else)
+    with TemporaryFolder("of-a-test-"):
+        assert theirs.exists()
