@@ -30,6 +30,7 @@ from rag.reader.explanation import ReaderExplanation, tokens_of
 from rag.reader.explanation import explain as explain_tokens
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
+from rag.reader.row_values import answers_of_rows
 from rag.reader.supporting_sentences import supporting_sentences, wants_sentences
 
 ReaderMode = Literal["combined", "span", "decoder"]
@@ -176,7 +177,7 @@ class Reader:
             cancellation.check()
             logits = read.encoded.relevance_P.tolist()
             relevance = tuple(relevance_of(logits, read.search_scores, self.config.relevance))
-            candidates = find_candidates(self._model, read, self._tokenizer)
+            candidates = answers_of_rows(question, find_candidates(self._model, read, self._tokenizer), read)
             if not candidates:
                 return Reading(answer="", ranges=(), answerability=0.0, confidence=0.0, relevance=relevance)
             choice = choose(candidates, self._weights)
