@@ -16,6 +16,7 @@ from rag.reader.decode import Candidate, find_candidates, read_pairs, text_of
 from rag.reader.evidence import evidence_of
 from rag.reader.input_format import ReaderTokenizer
 from rag.reader.model import ReaderModel
+from rag.reader.row_values import answers_of_rows
 from rag.text.context import context_line
 from rag.text.normalize_answer import exact_match, f1
 from rag.training.examples import ReaderExamples
@@ -147,7 +148,7 @@ def _read(model: ReaderModel, tokenizer: ReaderTokenizer, examples: ReaderExampl
     pairs = [examples.pair(asked.question, p, asked=asked.text, text=asked.swapped.get(p)) for p in places]
     shown = [asked.swapped.get(place, examples.passages[place].text) for place in places]
     read = read_pairs(model, tokenizer, pairs, shown, scores)
-    candidates = find_candidates(model, read, tokenizer)
+    candidates = answers_of_rows(asked.text, find_candidates(model, read, tokenizer), read)
     texts = [text_of(candidate.span, read) for candidate in candidates]
     paragraph = examples.passages[question.passage].paragraph
     contexts = [context_line(examples.passages[place].title, ()) for place in places]
