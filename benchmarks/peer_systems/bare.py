@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from peer_systems.passages import read_passages
 from peer_systems.system import Place, Vectors
+from rag.transformer.processor import choose_dtype
 
 CANDIDATES = 100
 KEYWORD_WEIGHT = 0.4
@@ -25,7 +26,7 @@ class Bare:
     def __init__(self, place: Place) -> None:
         self._folder, self._batch_size = place.folder, place.batch_size
         self._model = SentenceTransformer(
-            str(place.model), device="cpu", model_kwargs={"dtype": getattr(torch, place.dtype)}
+            str(place.model), device="cpu", model_kwargs={"dtype": choose_dtype(place.dtype)}
         )
 
     def _embed(self, texts: list[str]) -> Vectors:

@@ -143,11 +143,8 @@ def claims(rows: Sequence[Row]) -> list[str]:
         if not row.system.startswith("ours"):
             continue
         peers = _peers(rows, row.size)
-        bare = [
-            other
-            for other in rows
-            if other.system.startswith("bare") and other.size == row.size and other.dtype == row.dtype
-        ]
+        bare = [other for other in rows if other.system.startswith("bare") and other.size == row.size]
+        bare.sort(key=lambda other, dtype=row.dtype: other.dtype != dtype)
         figures = [""] * 4
         if peers:
             figures[0] = f"{row.ingest_rate / max(p.ingest_rate for p in peers):.2f}"

@@ -49,19 +49,34 @@ def model_folder(name: str) -> Path:
 class Embedder:
     """Turns texts into unit vectors: the inner product of two is their cosine."""
 
-    def __init__(self, name: str, *, dtype: torch.dtype, batch_size: int, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        dtype: torch.dtype,
+        batch_size: int,
+        folder: Path | None = None,
+        half_queries: bool = True,
+    ) -> None:
         """Load the model ``name``, a folder or a sentence-transformers name already on this machine, or ``folder``.
+
+        Passages are embedded in ``dtype``; queries in float32, with the weights in half precision if ``half_queries``
+        and the processor can.
 
         Raises:
             InvalidInput: there is no such model here.
         """
-        self._passages, self._queries = _load(name, model_folder(name) if folder is None else folder, dtype)
         self._query_batches: MicroBatches[str, NDArray[np.float16]] = MicroBatches(
             self._embed_in_thread, max_batch=MAX_QUERIES
         )
         # Every thread that torch computes in keeps helpers of its own, which spin between batches and take the cores
-        # from each other. In one thread, 16 callers get more than twice as many queries embedded.
+        # from each other. In one thread, 16 callers get more than twice as many queries embedded. The model is loaded
+        # in it too: with more helpers than cores, OpenMP puts them to sleep after each product, and waking them takes
+        # a twelfth of the time of a query.
         self._query_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed-queries")
+        self._passages, self._queries = self._query_thread.submit(
+            _load, name, model_folder(name) if folder is None else folder, dtype, half_queries=half_queries
+        ).result()
         self.name = name
         self._batch_size = batch_size
         self.dimension = self._passages.dimension
@@ -84,7 +99,7 @@ class Embedder:
     def embed_query(self, text: str) -> NDArray[np.float16]:
         """The unit vector (dimension,) of a query. Queries that come at the same time are embedded together.
 
-        It is computed in float32, and what comes with it changes no bit of it.
+        What comes with it changes no bit of it.
         """
         return self._query_batches(text)
 
@@ -99,15 +114,17 @@ def _unit(vectors: Tensor) -> NDArray[np.float16]:
     return torch.nn.functional.normalize(vectors, dim=1).numpy().astype(np.float16)
 
 
-def _load(name: str, folder: Path, dtype: torch.dtype) -> tuple[TextEncoder, TextEncoder]:
+def _load(name: str, folder: Path, dtype: torch.dtype, *, half_queries: bool) -> tuple[TextEncoder, TextEncoder]:
     """Encoders for passages, in ``dtype``, and for queries, in float32: bfloat16 may round otherwise in another batch.
+
+    ``half_queries`` as in ``Embedder``.
 
     Raises:
         InvalidInput: there is no such model here.
     """
     passages = _load_encoder(name, folder, dtype)
     exact = passages if dtype == torch.float32 else _load_encoder(name, folder, torch.float32)
-    return passages, exact.packed() if isinstance(exact, SentenceEncoder) else exact
+    return passages, exact.for_few_rows(half=half_queries) if isinstance(exact, SentenceEncoder) else exact
 
 
 def _load_encoder(name: str, folder: Path, dtype: torch.dtype) -> TextEncoder:

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from rag.errors import ModelError
-from rag.index.padded_batches import padded_batches
-from rag.transformer.linear import pack_linears
+from rag.index.padded_batches import PADDED_TO, padded_batches
+from rag.transformer.linear import HalfLinear, can_halve, halve_linears, pack_linears
 from rag.transformer.models import Encoder, load_bert_encoder
 from rag.transformer.tokenization import read_tokenizer
 
@@ -26,12 +26,18 @@ class SentenceEncoder:
     In float32, what is encoded together with a text changes no bit of its vector (see ``padded_batches``).
     """
 
-    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, *, max_tokens: int) -> None:
-        """``max_tokens`` of a text are read, those that the tokenizer adds among them."""
+    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, *, max_tokens: int, padded_to: int = PADDED_TO) -> None:
+        """``max_tokens`` of a text are read, those that the tokenizer adds among them.
+
+        Lengths are padded to a multiple of ``padded_to`` tokens; beyond the last multiple for which the encoder has
+        positions, nothing is read.
+        """
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        self._encoder, self._tokenizer = encoder, tokenizer
-        self.max_tokens, self.dimension = max_tokens, encoder.shape.width
+        self._encoder, self._tokenizer, self._padded_to = encoder, tokenizer, padded_to
+        num_positions = encoder.embedding.position.num_embeddings
+        self.max_tokens = min(max_tokens, num_positions - num_positions % padded_to)
+        self.dimension = encoder.shape.width
 
     @classmethod
     def load(cls, folder: Path, *, dtype: torch.dtype) -> Self:
@@ -43,17 +49,22 @@ class SentenceEncoder:
         limit = _token_limit_if_mean_pooled(folder)
         encoder = load_bert_encoder(folder, joint_projection=True).eval().to(dtype)
         tokenizer = read_tokenizer(folder)
-        return cls(encoder, tokenizer, max_tokens=min(limit, encoder.embedding.position.num_embeddings))
+        return cls(encoder, tokenizer, max_tokens=limit)
 
-    def packed(self) -> Self:
+    def for_few_rows(self, *, half: bool = True) -> Self:
         """The same model with its matrices laid out for few rows; the embedding of tokens is shared.
 
-        With many rows, plain matrices are faster on some processors.
+        They are in half precision if ``half`` and the processor can. With many rows, plain ones are as fast or faster.
         """
         shared = self._encoder.embedding
         encoder = deepcopy(self._encoder, {id(shared): shared})
-        pack_linears(encoder)
-        return type(self)(encoder, self._tokenizer, max_tokens=self.max_tokens)
+        if half and can_halve():
+            halve_linears(encoder)
+            padded_to = HalfLinear.SAFE_ROWS
+        else:
+            pack_linears(encoder)
+            padded_to = self._padded_to
+        return type(self)(encoder, self._tokenizer, max_tokens=self.max_tokens, padded_to=padded_to)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text with those that are added, nothing cut off."""
@@ -64,7 +75,7 @@ class SentenceEncoder:
         """The vectors (N, D) of ``texts``, float32, of any length; at most ``batch_size`` are computed together."""
         ids = [self._cut(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         vectors_ND = torch.empty(len(texts), self.dimension)
-        for length, places in padded_batches([len(one) for one in ids], batch_size):
+        for length, places in padded_batches([len(one) for one in ids], batch_size, multiple_of=self._padded_to):
             vectors_ND[places] = self._encode_batch([ids[place] for place in places], length)
         return vectors_ND
 

@@ -88,24 +88,42 @@ def load_hits(session: Session, passage_ids: Sequence[int], *, caller: Caller = 
         references = _exact_duplicates(session, originals, caller) if originals else {}
         near = {row.near_duplicate_of for row in rows if row.near_duplicate_of is not None}
         known = _known_to(session, near, caller)
-        for row in rows:
-            found[row.passage_id] = PassageRow(
-                passage_id=row.passage_id,
-                document_id=row.document_id,
-                document_version=row.document_version,
-                title=row.title,
-                source=row.source,
-                origin=checked_origin(row.origin),
-                headings=tuple(row.headings),
-                page=row.page,
-                row=row.row,
-                start=row.start_char,
-                end=row.end_char,
-                text=row.text,
-                near_duplicate_of=row.near_duplicate_of if row.near_duplicate_of in known else None,
-                also_in=references.get(row.document_id, ()),
-                text_sha256=row.text_sha256,
-                is_repeated=row.is_repeated,
+        # Taking a row apart at once: by the names of its columns it takes a quarter of the time of the whole function.
+        for (
+            passage_id,
+            document_id,
+            version,
+            title,
+            source,
+            origin,
+            headings,
+            page,
+            row_number,
+            start,
+            end,
+            text,
+            near_duplicate_of,
+            text_sha256,
+            is_repeated,
+            _,
+        ) in rows:
+            found[passage_id] = PassageRow(
+                passage_id=passage_id,
+                document_id=document_id,
+                document_version=version,
+                title=title,
+                source=source,
+                origin=checked_origin(origin),
+                headings=tuple(headings),
+                page=page,
+                row=row_number,
+                start=start,
+                end=end,
+                text=text,
+                near_duplicate_of=near_duplicate_of if near_duplicate_of in known else None,
+                also_in=references.get(document_id, ()),
+                text_sha256=text_sha256,
+                is_repeated=is_repeated,
             )
     return found
 

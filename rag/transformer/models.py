@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rag.errors import ModelError
-from rag.transformer.attention import KeyValue, causal_mask, padding_mask
+from rag.transformer.attention import KeyValue, additive_mask, causal_mask, padding_mask
 from rag.transformer.embedding import TokenEmbedding
 from rag.transformer.layer_shape import LayerShape
 from rag.transformer.layers import TransformerLayer
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     def forward(self, ids_BT: Tensor, *, segments_BT: Tensor | None = None, valid_BT: Tensor) -> Tensor:
         """States (B, T, D) of the tokens; ``valid`` is true at tokens that are not padding."""
         x_BTD: Tensor = self.embedding(ids_BT, segments_BT=segments_BT)
-        mask = padding_mask(valid_BT)
+        mask = additive_mask(padding_mask(valid_BT), x_BTD.dtype)
         for layer in self.layers:
             x_BTD, _ = layer(x_BTD, mask=mask)
         return x_BTD

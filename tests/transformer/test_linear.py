@@ -2,7 +2,17 @@ import pytest
 import torch
 from torch import nn
 
-from rag.transformer.linear import Int8Linear, PackedLinear, can_pack, pack_linears, quantize_linears, round_to_int8
+from rag.transformer.linear import (
+    HalfLinear,
+    Int8Linear,
+    PackedLinear,
+    can_halve,
+    can_pack,
+    halve_linears,
+    pack_linears,
+    quantize_linears,
+    round_to_int8,
+)
 
 
 def test_float32_can_be_packed_here_and_bfloat16_where_the_processor_multiplies_it() -> None:
@@ -38,6 +48,58 @@ def test_what_cannot_be_packed_stays() -> None:
     module = nn.Sequential(nn.Linear(4, 5, dtype=torch.float64), nn.Linear(4, 5, device="meta"))
     pack_linears(module)
     assert all(type(part) is nn.Linear for part in module)
+
+
+half_precision = pytest.mark.skipif(not can_halve(), reason="this processor has no such kernel, or one that it rejects")
+
+
+@half_precision
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1, 48), (1, 1, 48), (3, 7, 48), (1, 300, 48)])
+def test_half_precision_map_is_off_by_the_rounding_of_its_weights(bias: bool, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    plain = nn.Linear(48, 80, bias=bias)
+    x = torch.randn(shape[::-1]).transpose(0, -1)  # not contiguous
+    rounded = nn.Linear(48, 80, bias=bias)
+    rounded.load_state_dict({**plain.state_dict(), "weight": plain.weight.half().float()})
+    with torch.inference_mode():
+        halved = HalfLinear(plain.weight, plain.bias)(x)
+        torch.testing.assert_close(halved, rounded(x), atol=1e-5, rtol=0)
+        assert 0 < (halved - plain(x)).abs().max() < 1e-3
+
+
+@half_precision
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+def test_rows_of_a_half_precision_map_are_the_same_to_the_bit_in_any_company(num_threads: int) -> None:
+    torch.manual_seed(0)
+    halved = HalfLinear(torch.randn(1152, 384), torch.randn(1152))
+    rows = torch.randn(16 * 15, 384)
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        with torch.inference_mode():
+            alone = torch.cat([halved(some) for some in rows.split(15)])
+            assert all(torch.equal(halved(rows[:num]), alone[:num]) for num in range(3, len(rows) + 1, 3))
+    finally:
+        torch.set_num_threads(before)
+
+
+@half_precision
+def test_every_linear_map_inside_is_halved() -> None:
+    module = nn.Sequential(nn.Linear(4, 5), nn.Sequential(nn.ReLU(), nn.Linear(5, 6, bias=False)))
+    halve_linears(module)
+    assert [type(part) for part in (module[0], module[1][1])] == [HalfLinear, HalfLinear]
+    assert list(module.parameters()) == []
+
+
+def test_no_half_precision_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.quantized, "engine", "onednn")
+    assert not can_halve.__wrapped__()
+
+
+def test_kernel_whose_rows_depend_on_their_company_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HalfLinear, "forward", lambda _, x: x + len(x))
+    assert not can_halve.__wrapped__()
 
 
 def test_rounding_to_int8_is_off_by_half_a_step_of_its_row_at_most() -> None:
