@@ -65,6 +65,7 @@ class MadeEmbedder:
 
     name = "made"
     dimension = DIMENSION
+    query_weights = "float32"
 
     def __init__(self) -> None:
         self._subjects = _unit(np.random.default_rng(0).standard_normal((SUBJECTS, DIMENSION), dtype=np.float32))

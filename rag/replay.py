@@ -14,7 +14,7 @@ from rag.store.answers import LoggedAnswer, NewAnswer, get_answer
 from rag.store.database import Database
 from rag.store.source_states import SourceState, source_states
 
-HARDWARE = ("processor", "num_threads", "reader_dtype", "generator_dtype")
+HARDWARE = ("processor", "num_threads", "query_weights", "reader_dtype", "generator_dtype")
 """Settings that the machine decides: they can change the last bits of every score."""
 _ASKED_WITH = ("question", "standalone_question", "filters")
 """What of an answer's log is asked with again."""

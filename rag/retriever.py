@@ -50,7 +50,7 @@ class SearchResult:
     """Hits, best first, and what is needed to log how they were found.
 
     ``change_id`` is the last index change that the search saw; ``vector`` is the question's unit vector; ``settings``
-    is how it searched, with nothing left open.
+    is how it searched, with nothing left open; ``query_weights`` among them is the number type of the model's weights.
     """
 
     hits: tuple[Hit, ...]
@@ -112,7 +112,8 @@ class Retriever:
             newest = last_change_id(session, found.id)
         index = self._indexes.get(found)
         started = time.perf_counter()
-        vector = self._embedders.get(found.embedding_model).embed_query(question)
+        embedder = self._embedders.get(found.embedding_model)
+        vector = embedder.embed_query(question)
         embedded = time.perf_counter()
         change_id = index.refresh(newest)
         search = index.searcher(filters or {}, caller)
@@ -140,7 +141,7 @@ class Retriever:
             collection=found,
             change_id=change_id,
             vector=vector,
-            settings=asdict(wanted),
+            settings={**asdict(wanted), "query_weights": embedder.query_weights},
             timings_ms=timings,
         )
 

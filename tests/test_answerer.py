@@ -16,6 +16,7 @@ from rag.store.answer_review import list_answers
 from rag.store.answers import get_answer
 from rag.store.database import Database
 from rag.store.documents import get_document
+from rag.transformer.linear import can_halve
 
 HANDBOOK = {
     "support.md": "# Support\n\nThe support rota is kept by Amara Diallo. Tickets are answered within four hours.\n",
@@ -78,10 +79,18 @@ def test_what_is_logged_is_what_was_given(service: Rag) -> None:
     assert logged.answer == given
     assert logged.model_sha256
     assert logged.settings["reader_dtype"] in ("float32", "bfloat16")
+    assert logged.settings["query_weights"] == ("float16" if can_halve() else "float32")
     assert row.question == "Who founded the company?"
     assert set(given.scores) == {"confidence", "answerability", "answer_relevancy", "context_precision", "faithfulness"}
     assert set(given.timings_ms) == {"embed", "retrieve", "read", "score", "total"}
     assert all(hit.scores.relevance is not None for hit in given.passages)
+
+
+def test_questions_are_embedded_in_float32_throughout_where_the_settings_say_so(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    with rag.open(rag.Settings(database_url=sqlite_url, data_dir=tmp_path, embedding_dtype="float32")) as service:
+        assert service.embedders.get(service.embedders.default).query_weights == "float32"
 
 
 def test_question_about_something_else_is_not_answered_but_shows_the_closest_passages(service: Rag) -> None:

@@ -88,6 +88,11 @@ class Embedder:
         return _unit(self._passages.encode(texts, batch_size=self._batch_size))
 
     @property
+    def query_weights(self) -> str:
+        """The number type of the weights that queries are embedded with: ``float16`` or ``float32``."""
+        return "float16" if isinstance(self._queries, SentenceEncoder) and self._queries.is_halved else "float32"
+
+    @property
     def max_tokens(self) -> int:
         """The longest text that is embedded whole, in tokens with those that the model adds; the rest is cut off."""
         return self._passages.max_tokens

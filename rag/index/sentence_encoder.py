@@ -26,17 +26,18 @@ class SentenceEncoder:
     In float32, what is encoded together with a text changes no bit of its vector (see ``padded_batches``).
     """
 
-    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, *, max_tokens: int, padded_to: int = PADDED_TO) -> None:
+    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, *, max_tokens: int, is_halved: bool = False) -> None:
         """``max_tokens`` of a text are read, those that the tokenizer adds among them.
 
-        Lengths are padded to a multiple of ``padded_to`` tokens; beyond the last multiple for which the encoder has
-        positions, nothing is read.
+        ``is_halved``: the weights of the encoder are in half precision. Lengths are padded to a multiple, and beyond
+        the last multiple for which the encoder has positions nothing is read.
         """
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        self._encoder, self._tokenizer, self._padded_to = encoder, tokenizer, padded_to
+        self._encoder, self._tokenizer, self.is_halved = encoder, tokenizer, is_halved
+        self._padded_to = HalfLinear.SAFE_ROWS if is_halved else PADDED_TO
         num_positions = encoder.embedding.position.num_embeddings
-        self.max_tokens = min(max_tokens, num_positions - num_positions % padded_to)
+        self.max_tokens = min(max_tokens, num_positions - num_positions % self._padded_to)
         self.dimension = encoder.shape.width
 
     @classmethod
@@ -58,13 +59,12 @@ class SentenceEncoder:
         """
         shared = self._encoder.embedding
         encoder = deepcopy(self._encoder, {id(shared): shared})
-        if half and can_halve():
+        is_halved = half and can_halve()
+        if is_halved:
             halve_linears(encoder)
-            padded_to = HalfLinear.SAFE_ROWS
         else:
             pack_linears(encoder)
-            padded_to = self._padded_to
-        return type(self)(encoder, self._tokenizer, max_tokens=self.max_tokens, padded_to=padded_to)
+        return type(self)(encoder, self._tokenizer, max_tokens=self.max_tokens, is_halved=is_halved)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text with those that are added, nothing cut off."""

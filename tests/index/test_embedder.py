@@ -14,6 +14,7 @@ from rag.errors import InvalidInput, ModelError
 from rag.index.embedder import CARRIED_MODEL, Embedder, model_folder
 from rag.index.sentence_encoder import SentenceEncoder
 from rag.index.sentence_transformers_encoder import SentenceTransformersEncoder
+from rag.transformer.linear import can_halve
 from rag.transformer.models import load_bert_encoder
 from rag.transformer.processor import choose_dtype
 from rag.transformer.tokenization import read_tokenizer
@@ -60,6 +61,14 @@ def test_query_has_the_same_bits_alone_and_in_company(embedder: Embedder) -> Non
         together = list(pool.map(embedder.embed_query, queries))
     assert all((one == other).all() for one, other in zip(alone, together, strict=True))
     assert np.abs(np.array(alone) - embedder.embed(queries)).max() < 2e-3
+
+
+def test_float32_throughout_can_be_asked_for(embedder: Embedder) -> None:
+    exact = Embedder(CARRIED_MODEL, dtype=torch.float32, batch_size=8, half_queries=False)
+    assert (embedder.query_weights, exact.query_weights) == ("float16" if can_halve() else "float32", "float32")
+    queries = ["Who keeps the mill?", "How long is data retained?"]
+    cosines = [embedder.embed_query(query).astype(float) @ exact.embed_query(query) for query in queries]
+    assert min(cosines) > 0.9995  # both are rounded to half precision at the end
 
 
 TEXTS = ["Who keeps the mill?", "", "x" * 3000, "[SEP] is a word here", "Der Hund schläft.", "日本", "word " * 400]
