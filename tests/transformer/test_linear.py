@@ -93,7 +93,7 @@ def test_every_linear_map_inside_is_halved() -> None:
 
 
 def test_no_half_precision_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.quantized, "engine", "onednn")
+    monkeypatch.setattr(torch.backends.quantized, "engine", "qnnpack")
     assert not can_halve.__wrapped__()
 
 
