@@ -133,7 +133,7 @@ def _load(name: str, folder: Path, dtype: torch.dtype, *, half_queries: bool) ->
 
 
 def _load_encoder(name: str, folder: Path, dtype: torch.dtype) -> TextEncoder:
-    """Our own transformer runs what it can: a query takes two thirds of the time, and the library is not imported."""
+    """Our own transformer runs what it can: a query takes half of the time, and the library is not imported."""
     try:
         return SentenceEncoder.load(folder, dtype=dtype)
     except ModelError:
