@@ -70,7 +70,8 @@ class Settings(BaseSettings):
     embedding_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="What passages are embedded in; auto: bfloat16 where the processor multiplies it natively, else "
-        "float32. Questions are embedded in float32, with weights of half precision unless float32 is set.",
+        "float32. Questions are embedded in float32, with weights of half precision where the processor can; not if "
+        "float32 is set.",
     )
     embedding_batch_size: int = Field(32, ge=1)
 

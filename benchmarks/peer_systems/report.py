@@ -144,7 +144,7 @@ def claims(rows: Sequence[Row]) -> list[str]:
             continue
         peers = _peers(rows, row.size)
         bare = [other for other in rows if other.system.startswith("bare") and other.size == row.size]
-        bare.sort(key=lambda other, dtype=row.dtype: other.dtype != dtype)
+        bare = [other for other in bare if other.dtype == row.dtype] or bare
         figures = [""] * 4
         if peers:
             figures[0] = f"{row.ingest_rate / max(p.ingest_rate for p in peers):.2f}"

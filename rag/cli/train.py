@@ -184,8 +184,13 @@ def _embedder(settings: Settings) -> "Embedder":
     from rag.index.embedders import Embedders
     from rag.transformer.processor import choose_dtype
 
-    dtype, batch_size = choose_dtype(settings.embedding_dtype), settings.embedding_batch_size
-    return Embedders(CARRIED_MODEL, dtype=dtype, batch_size=batch_size).get(CARRIED_MODEL)
+    embedders = Embedders(
+        CARRIED_MODEL,
+        dtype=choose_dtype(settings.embedding_dtype),
+        batch_size=settings.embedding_batch_size,
+        half_queries=settings.embedding_dtype != "float32",
+    )
+    return embedders.get(CARRIED_MODEL)
 
 
 def _precision(dtype: str, device: str) -> "Precision":
